@@ -1,0 +1,2 @@
+//! The durastack binary.
+fn main() {}
