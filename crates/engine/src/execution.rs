@@ -9,7 +9,7 @@ use durastack_names::ExecutionId;
 use std::time::Duration;
 
 /// What is needed to begin an execution. The id is drawn by whoever asks, so that a repeat can name the same one.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Start<D: Dialect> {
     /// Its id.
     pub id: ExecutionId,
@@ -29,6 +29,22 @@ pub struct Start<D: Dialect> {
     pub input: Payload,
     /// What the dialect pins.
     pub definition: D::Definition,
+}
+
+impl<D: Dialect> Clone for Start<D> {
+    fn clone(&self) -> Self {
+        Self {
+            id: self.id,
+            name: self.name.clone(),
+            scope: self.scope.clone(),
+            version: self.version.clone(),
+            timeout: self.timeout,
+            retention: self.retention,
+            parent: self.parent,
+            input: self.input.clone(),
+            definition: self.definition.clone(),
+        }
+    }
 }
 
 /// What can be asked of any execution.

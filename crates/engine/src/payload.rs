@@ -63,9 +63,8 @@ impl Stash {
     }
 
     /// The long texts, with their hashes.
-    #[must_use]
-    pub fn into_blobs(self) -> Vec<([u8; 32], String)> {
-        self.blobs
+    pub fn blobs(&self) -> impl Iterator<Item = &([u8; 32], String)> {
+        self.blobs.iter()
     }
 }
 
@@ -79,6 +78,6 @@ mod tests {
         assert_eq!(stash.put("x".into()), Payload::Inline("x".into()));
         let long = stash.put("y".repeat(INLINE_BYTES_MAX + 1));
         assert_eq!((long.length(), long.inline()), (INLINE_BYTES_MAX as u64 + 1, None));
-        assert_eq!(stash.into_blobs().len(), 1);
+        assert_eq!(stash.blobs().count(), 1);
     }
 }
