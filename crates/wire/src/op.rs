@@ -91,6 +91,13 @@ impl Op {
         self
     }
 
+    /// The same, not built.
+    #[must_use]
+    pub const fn unbuilt(mut self) -> Self {
+        self.coverage = Coverage::None;
+        self
+    }
+
     /// The same with another limit for its body.
     #[must_use]
     pub const fn body_bytes_max(mut self, bytes: usize) -> Self {

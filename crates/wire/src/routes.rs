@@ -1,7 +1,7 @@
 //! From method and raw path to an operation, and from there to its answer.
 
 use crate::{
-    Call, Caller, Coverage, FromRequest, IntoWire, Op, Request, Respond, WireError, request::pairs,
+    Call, Caller, FromRequest, IntoWire, Op, Request, Respond, WireError, request::pairs,
     respond::REQUEST_ID,
 };
 use bytes::Bytes;
@@ -112,9 +112,8 @@ impl<S: Send + Sync + 'static> Routes<S> {
     ///
     /// When its path is no template.
     #[must_use]
-    pub fn unbuilt(self, mut op: Op) -> Self {
-        op.coverage = Coverage::None;
-        self.add(op, None)
+    pub fn unbuilt(self, op: Op) -> Self {
+        self.add(op.unbuilt(), None)
     }
 
     fn add(mut self, op: Op, run: Option<Run<S>>) -> Self {
