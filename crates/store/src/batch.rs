@@ -1,7 +1,8 @@
 //! What one atomic change may hold.
 
-use crate::{Id, Sha256};
+use crate::{Id, Sha256, StoreError};
 use bytes::Bytes;
+use std::{collections::HashSet, hash::Hash};
 
 /// One atomic change: everything in it happens, or nothing.
 ///
@@ -131,4 +132,85 @@ pub struct Blob {
     pub sha256: Sha256,
     /// The payload.
     pub data: Bytes,
+}
+
+/// What a batch adds to a transaction.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Weight {
+    /// Of what is stored, about.
+    pub(crate) bytes: usize,
+    /// Journal records, and everything else that is one line of a table.
+    pub(crate) lines: usize,
+}
+
+impl Weight {
+    /// In KiB, and at least one.
+    pub(crate) fn kib(self) -> u32 {
+        u32::try_from(self.bytes / 1024).unwrap_or(u32::MAX).saturating_add(1)
+    }
+}
+
+/// The largest number that a table can hold.
+const NUMBER_MAX: u64 = i64::MAX as u64;
+
+impl Batch {
+    /// How much the batch is, once it is clear that nothing in it contradicts itself.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Invalid`].
+    pub(crate) fn weigh(&self) -> Result<Weight, StoreError> {
+        let mut weight = Weight::default();
+        let mut line = |bytes: usize| {
+            weight.lines += 1;
+            weight.bytes += bytes;
+        };
+        for append in &self.appends {
+            let records = append.records.len() as u64;
+            if append.expected.checked_add(records).is_none_or(|last| last > NUMBER_MAX) {
+                return Err(StoreError::Invalid("a sequence number is too large"));
+            }
+            let mut last = None;
+            for record in &append.records {
+                if record.event_id.is_some_and(|id| id > NUMBER_MAX) {
+                    return Err(StoreError::Invalid("an event id is too large"));
+                }
+                if record.event_id.is_some() && last >= record.event_id {
+                    return Err(StoreError::Invalid("the event ids of a journal must rise"));
+                }
+                last = record.event_id.or(last);
+                line(record.data.len());
+            }
+        }
+        for change in &self.records {
+            line(change.key.len() + change.value.as_ref().map_or(0, Bytes::len));
+        }
+        for claim in &self.claims {
+            line(claim.scope.len() + claim.name.len());
+        }
+        for row in &self.rows {
+            line(row.scope.len() + row.version.len() + row.name.len());
+        }
+        for blob in &self.blobs {
+            line(blob.data.len());
+        }
+        weight.lines += self.releases.len() + self.due.len() + self.owes.len();
+
+        if repeats(self.appends.iter().map(|append| append.execution)) {
+            return Err(StoreError::Invalid("a batch appends to a journal once"));
+        }
+        if repeats(self.records.iter().map(|change| (change.namespace, &change.key))) {
+            return Err(StoreError::Invalid("a batch changes a record once"));
+        }
+        if repeats(self.claims.iter().map(|claim| (&claim.scope, &claim.name))) {
+            return Err(StoreError::Invalid("a batch claims a name once"));
+        }
+        Ok(weight)
+    }
+}
+
+/// Whether something comes twice. Most batches have one of each, and then nothing is hashed.
+fn repeats<T: Eq + Hash>(mut items: impl ExactSizeIterator<Item = T>) -> bool {
+    let mut seen = HashSet::new();
+    items.len() > 1 && !items.all(|item| seen.insert(item))
 }

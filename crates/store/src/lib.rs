@@ -5,12 +5,15 @@
 
 mod batch;
 mod error;
+mod folder;
 mod query;
+mod sqlite;
 mod store;
 
 pub use batch::{Append, Batch, Blob, Change, Claim, Expect, Record, Release, Row};
 pub use error::{Conflict, OpenError, StoreError};
 pub use query::{Entry, EventsQuery, ListQuery, RecordsQuery, Value};
+pub use sqlite::Sqlite;
 pub use store::{Answer, Store};
 
 /// An execution. Ids whose order is that of time (UUID version 7) keep rows that are made together together on disk.

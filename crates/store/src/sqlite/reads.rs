@@ -1,0 +1,135 @@
+//! The questions other than lists, each over an index.
+
+use crate::{Claim, Entry, EventsQuery, Id, RecordsQuery, Sha256, Value};
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
+
+/// The limit of a page as SQLite wants it; no page is longer than it can count.
+pub(crate) fn limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn all<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnMut(&Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    db.prepare_cached(sql)?.query_map(params, read)?.collect()
+}
+
+fn one<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnOnce(&Row<'_>) -> Result<T>,
+) -> Result<Option<T>> {
+    db.prepare_cached(sql)?.query_row(params, read).optional()
+}
+
+fn bytes(row: &Row<'_>, column: usize) -> Result<Bytes> {
+    Ok(Bytes::copy_from_slice(row.get_ref(column)?.as_blob()?))
+}
+
+fn entry(row: &Row<'_>) -> Result<Entry> {
+    Ok(Entry { sequence: row.get(0)?, event_id: row.get(1)?, data: bytes(row, 2)? })
+}
+
+pub(crate) fn journal(db: &Connection, execution: Id) -> Result<Vec<Entry>> {
+    all(
+        db,
+        "SELECT sequence, event_id, data FROM journal WHERE execution = ?1 ORDER BY sequence",
+        params![execution],
+        entry,
+    )
+}
+
+pub(crate) fn events(db: &Connection, query: EventsQuery) -> Result<Vec<Entry>> {
+    let (sql, all_from) = if query.newest_first {
+        (
+            "SELECT sequence, event_id, data FROM journal INDEXED BY by_event
+             WHERE execution = ?1 AND event_id <= ?2 ORDER BY event_id DESC LIMIT ?3",
+            i64::MAX,
+        )
+    } else {
+        (
+            "SELECT sequence, event_id, data FROM journal INDEXED BY by_event
+             WHERE execution = ?1 AND event_id >= ?2 ORDER BY event_id LIMIT ?3",
+            0,
+        )
+    };
+    // No event has an id that SQLite cannot hold, so the largest that it can stands for any that is larger.
+    let from = query.from.map_or(all_from, |id| i64::try_from(id).unwrap_or(i64::MAX));
+    all(db, sql, params![query.execution, from, limit(query.limit)], entry)
+}
+
+pub(crate) fn blob(db: &Connection, execution: Id, sha256: Sha256) -> Result<Option<Bytes>> {
+    one(
+        db,
+        "SELECT data FROM blobs WHERE execution = ?1 AND sha256 = ?2",
+        params![execution, sha256],
+        |row| bytes(row, 0),
+    )
+}
+
+pub(crate) fn record(db: &Connection, namespace: &str, key: &str) -> Result<Option<Value>> {
+    one(
+        db,
+        "SELECT value, version FROM records WHERE namespace = ?1 AND key = ?2",
+        params![namespace, key],
+        |row| Ok(Value { value: bytes(row, 0)?, version: row.get(1)? }),
+    )
+}
+
+pub(crate) fn records(db: &Connection, query: &RecordsQuery) -> Result<Vec<(String, Value)>> {
+    // One lower bound, the larger of the two, because SQLite seeks to one and then passes over the rest.
+    let after = query.after.as_ref().filter(|after| **after >= query.prefix);
+    let sql = if after.is_some() {
+        "SELECT key, value, version FROM records WHERE namespace = ?1 AND key > ?2 ORDER BY key"
+    } else {
+        "SELECT key, value, version FROM records WHERE namespace = ?1 AND key >= ?2 ORDER BY key"
+    };
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params![query.namespace, after.unwrap_or(&query.prefix)])?;
+    let mut page = Vec::new();
+    while page.len() < query.limit
+        && let Some(row) = rows.next()?
+    {
+        let key: String = row.get(0)?;
+        if !key.starts_with(&query.prefix) {
+            break;
+        }
+        page.push((key, Value { value: bytes(row, 1)?, version: row.get(2)? }));
+    }
+    Ok(page)
+}
+
+pub(crate) fn claimed(db: &Connection, scope: String, name: String) -> Result<Option<Claim>> {
+    let holder = one(
+        db,
+        "SELECT execution, input_hash FROM claims WHERE scope = ?1 AND name = ?2",
+        params![scope, name],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    Ok(holder.map(|(execution, input_hash)| Claim { scope, name, execution, input_hash }))
+}
+
+pub(crate) fn due(db: &Connection, until: i64, rows: usize) -> Result<Vec<(i64, Id)>> {
+    all(
+        db,
+        "SELECT due, id FROM executions INDEXED BY by_due WHERE due <= ?1 ORDER BY due, id LIMIT ?2",
+        params![until, limit(rows)],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+pub(crate) fn owing(db: &Connection, after: Option<Id>, rows: usize) -> Result<Vec<Id>> {
+    // Nothing is less than the empty blob.
+    let after = after.as_ref().map_or(&[][..], |id| &id[..]);
+    all(
+        db,
+        "SELECT id FROM executions INDEXED BY by_owes WHERE owes = 1 AND id > ?1 ORDER BY id LIMIT ?2",
+        params![after, limit(rows)],
+        |row| row.get(0),
+    )
+}

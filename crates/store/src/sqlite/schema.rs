@@ -1,0 +1,153 @@
+//! The database file: its tables, how a connection is set up, and the folder's secret.
+
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, config::DbConfig, params, types::FromSql,
+};
+use std::{error::Error, path::Path};
+
+/// 3.51.3 closed a hole through which a checkpoint could lose data in WAL mode.
+/// Source: SQLite release log, 3.51.3 of 2026-03-13.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// What `PRAGMA user_version` says of the tables below.
+const SCHEMA_VERSION: i64 = 1;
+
+/// How many pages the write-ahead log gathers before the writer moves them into the main file: seldom enough that a
+/// page which is changed over and over is moved once, and about 80 MB of log at most.
+const CHECKPOINT_PAGES: i64 = 20_000;
+
+/// The page caches, in KiB. Readers lose theirs at every commit, so they get little.
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
+const READER_CACHE_KIB: i64 = 1024;
+
+/// An execution's line holds all that is looked up by something other than its journal. The line may be there without
+/// being listed: then `scope` is null.
+///
+/// The primary key is the tail of each index, which makes every listing order total. Columns of partial indexes come
+/// with the condition, so that an idle execution costs them nothing.
+const TABLES: &str = "
+CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) WITHOUT ROWID, STRICT;
+
+CREATE TABLE executions (
+    id BLOB PRIMARY KEY,
+    status INTEGER,
+    started INTEGER,
+    ended INTEGER,
+    expires INTEGER,
+    due INTEGER,
+    owes INTEGER NOT NULL DEFAULT 0,
+    scope TEXT,
+    version TEXT,
+    name TEXT
+) WITHOUT ROWID, STRICT;
+CREATE INDEX by_start ON executions (scope, started);
+CREATE INDEX by_status ON executions (scope, status, started);
+CREATE INDEX by_version ON executions (scope, version, status, started);
+CREATE INDEX by_name ON executions (scope, name, started);
+CREATE INDEX by_due ON executions (due) WHERE due IS NOT NULL;
+CREATE INDEX by_owes ON executions (id) WHERE owes = 1;
+CREATE INDEX by_expires ON executions (expires) WHERE expires IS NOT NULL;
+
+CREATE TABLE journal (
+    execution BLOB NOT NULL,
+    sequence INTEGER NOT NULL,
+    event_id INTEGER,
+    data BLOB NOT NULL,
+    PRIMARY KEY (execution, sequence)
+) WITHOUT ROWID, STRICT;
+CREATE UNIQUE INDEX by_event ON journal (execution, event_id) WHERE event_id IS NOT NULL;
+
+CREATE TABLE claims (
+    scope TEXT NOT NULL,
+    name TEXT NOT NULL,
+    execution BLOB NOT NULL,
+    input_hash BLOB NOT NULL,
+    PRIMARY KEY (scope, name)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX by_claimant ON claims (execution);
+
+CREATE TABLE records (
+    namespace TEXT NOT NULL,
+    key TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (namespace, key)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE blobs (
+    execution BLOB NOT NULL,
+    sha256 BLOB NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (execution, sha256)
+) WITHOUT ROWID, STRICT;
+";
+
+/// A setting that is not what was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("SQLite has {name} = {found} where {wanted} is needed")]
+struct Unset {
+    name: &'static str,
+    found: String,
+    wanted: String,
+}
+
+type Refused = Box<dyn Error + Send + Sync>;
+
+/// Opens the one connection that writes, and makes the tables if the file is new.
+pub(crate) fn open_writer(path: &Path) -> Result<Connection, Refused> {
+    if rusqlite::version_number() < SQLITE_VERSION_MIN {
+        let found = rusqlite::version().to_owned();
+        return Err(Unset { name: "version", found, wanted: "3.51.3 or later".to_owned() }.into());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // Once a write has failed nothing more may be written, and closing a connection would: the clean close does its own.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    set(&db, "journal_mode", "WAL", &"wal".to_owned())?;
+    set(&db, "synchronous", "FULL", &2)?;
+    set(&db, "wal_autocheckpoint", &CHECKPOINT_PAGES.to_string(), &CHECKPOINT_PAGES)?;
+    set(&db, "cache_size", &format!("-{WRITER_CACHE_KIB}"), &-WRITER_CACHE_KIB)?;
+    set(&db, "foreign_keys", "OFF", &0)?;
+    match db.query_row("PRAGMA user_version", [], |row| row.get(0))? {
+        0 => db.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        ))?,
+        SCHEMA_VERSION => {}
+        found => {
+            let (name, wanted) = ("user_version", SCHEMA_VERSION.to_string());
+            return Err(Unset { name, found: found.to_string(), wanted }.into());
+        }
+    }
+    Ok(db)
+}
+
+/// Opens a connection that can only read. The writing one must be open.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, Refused> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    set(&db, "query_only", "ON", &1)?;
+    set(&db, "cache_size", &format!("-{READER_CACHE_KIB}"), &-READER_CACHE_KIB)?;
+    db.set_prepared_statement_cache_capacity(32);
+    Ok(db)
+}
+
+/// The folder's secret: `fresh` if it has none yet.
+pub(crate) fn secret(db: &Connection, fresh: [u8; 32]) -> rusqlite::Result<[u8; 32]> {
+    db.execute("INSERT INTO meta VALUES ('secret', ?1) ON CONFLICT DO NOTHING", params![fresh])?;
+    db.query_row("SELECT value FROM meta WHERE key = 'secret'", [], |row| row.get(0))
+}
+
+/// Sets a PRAGMA and reads it back: SQLite ignores what it does not understand.
+fn set<T: FromSql + PartialEq + ToString>(
+    db: &Connection,
+    name: &'static str,
+    value: &str,
+    wanted: &T,
+) -> Result<(), Refused> {
+    db.query_row(&format!("PRAGMA {name} = {value}"), [], |_| Ok(())).optional()?;
+    let found: T = db.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?;
+    if found == *wanted {
+        return Ok(());
+    }
+    Err(Unset { name, found: found.to_string(), wanted: wanted.to_string() }.into())
+}
