@@ -570,7 +570,7 @@ fn row(life: &durastack_engine::Life) -> Row {
 
 /// How the list index writes a status; a stored format.
 #[must_use]
-const fn status_number(status: Status) -> u8 {
+pub const fn status_number(status: Status) -> u8 {
     match status {
         Status::Running => 1,
         Status::Succeeded => 2,

@@ -23,7 +23,7 @@ pub use history::{HistoryView, payloads_of, public_event};
 pub use invocation::{Call, Output, TargetEnd};
 pub use operation::{Action, Detail, Operation, OperationKind, OperationStatus};
 pub use state::{ChainedInput, Durable, Live, Reply, TimerKey};
-pub use view::{OperationsView, Page, STATE_PAGE_BYTES, TimeForm, visible_page};
+pub use view::{OperationsView, Page, STATE_PAGE_BYTES, StateEntry, TimeForm, visible_page};
 
 /// The most operations that one execution may have. Source: Lambda developer guide, "Lambda quotas".
 pub const OPERATIONS_MAX: usize = 3_000;

@@ -5,6 +5,7 @@ use crate::{
     event::{Event, Head, Link, Then},
     invocation::{self, Call},
     operation::{Detail, Operation, OperationStatus},
+    view::StateEntry,
 };
 use durastack_clock::Timestamp;
 use durastack_engine::{
@@ -92,8 +93,12 @@ pub struct Reply {
     pub client_token: String,
     /// The counter of the checkpoint token of the request.
     pub counter: u64,
-    /// The body, byte for byte.
-    pub body: String,
+    /// The operations that it told of, as they were.
+    pub entries: Vec<StateEntry>,
+    /// The counter of the next token.
+    pub next: Option<u64>,
+    /// How far the virtual clock was ahead: the answer must be the same, byte for byte.
+    pub ahead: Duration,
 }
 
 impl Durable {

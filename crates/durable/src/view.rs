@@ -6,6 +6,7 @@ use crate::{
 };
 use durastack_clock::Timestamp;
 use durastack_engine::{Execution, Payload, Token, TokenKey, TokenKind};
+use durastack_names::ExecutionId;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub enum TimeForm {
 /// Everything that rendering needs beside the operation.
 #[derive(Clone, Copy)]
 pub struct OperationsView<'a> {
+    /// The execution.
+    pub execution: ExecutionId,
     /// How instants are written.
     pub time: TimeForm,
     /// How far the virtual clock is ahead: functions are told wall time.
@@ -37,6 +40,43 @@ pub struct OperationsView<'a> {
 impl std::fmt::Debug for OperationsView<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OperationsView").field("time", &self.time).finish_non_exhaustive()
+    }
+}
+
+/// One entry of an execution's state, taken out of it so that it can be rendered when its long texts are at hand.
+#[derive(Debug, Clone)]
+pub enum StateEntry {
+    /// The execution itself: always the first.
+    Execution {
+        /// Its name.
+        name: String,
+        /// When it began.
+        started: Timestamp,
+        /// Its input.
+        input: Payload,
+    },
+    /// An operation.
+    Operation(Box<Operation>),
+}
+
+impl StateEntry {
+    /// The entry at a position: 0 is the execution itself, others are operation numbers.
+    #[must_use]
+    pub fn at(execution: &Execution<Durable>, position: u64) -> Self {
+        let life = &execution.life;
+        execution.work.operation(position).map_or_else(
+            || Self::Execution { name: life.name.clone(), started: life.started, input: life.input.clone() },
+            |operation| Self::Operation(Box::new(operation.clone())),
+        )
+    }
+
+    /// The payloads that it shows.
+    #[must_use]
+    pub fn payloads(&self) -> Vec<Payload> {
+        match self {
+            Self::Execution { input, .. } => vec![input.clone()],
+            Self::Operation(operation) => operation.payloads().cloned().collect(),
+        }
     }
 }
 
@@ -105,44 +145,31 @@ impl OperationsView<'_> {
         }
     }
 
-    /// The payloads that stand on a page.
-    pub fn payloads<'e>(execution: &'e Execution<Durable>, positions: &[u64]) -> Vec<&'e Payload> {
-        let of = |position: &u64| -> Vec<&'e Payload> {
-            match execution.work.operation(*position) {
-                Some(operation) => operation.payloads().collect(),
-                None => vec![&execution.life.input],
-            }
-        };
-        positions.iter().flat_map(of).collect()
-    }
-
-    /// The operation at a position; 0 is the execution itself.
+    /// The entry as the API shows it.
     #[must_use]
-    pub fn at(&self, execution: &Execution<Durable>, position: u64) -> Value {
-        match execution.work.operation(position) {
-            Some(operation) => self.operation(execution, operation),
-            None => self.execution(execution),
+    pub fn entry(&self, entry: &StateEntry) -> Value {
+        match entry {
+            StateEntry::Execution { name, started, input } => self.execution(name, *started, input),
+            StateEntry::Operation(operation) => self.operation(operation),
         }
     }
 
-    fn execution(&self, execution: &Execution<Durable>) -> Value {
-        let life = &execution.life;
+    fn execution(&self, name: &str, started: Timestamp, input: &Payload) -> Value {
         json!({
-            "Id": life.id.to_string(),
-            "Name": life.name,
+            "Id": self.execution.to_string(),
+            "Name": name,
             "Type": OperationKind::Execution.word(),
             "Status": OperationStatus::Started.word(),
-            "StartTimestamp": self.time(life.started),
-            "ExecutionDetails": { "InputPayload": (self.text)(&life.input) },
+            "StartTimestamp": self.time(started),
+            "ExecutionDetails": { "InputPayload": (self.text)(input) },
         })
     }
 
-    fn operation(&self, execution: &Execution<Durable>, operation: &Operation) -> Value {
+    fn operation(&self, operation: &Operation) -> Value {
         let head = &operation.head;
         let mut members = Map::new();
         members.insert("Id".into(), json!(head.id));
-        let optional =
-            [("ParentId", &head.parent), ("Name", &head.name), ("SubType", &head.sub_type)];
+        let optional = [("ParentId", &head.parent), ("Name", &head.name), ("SubType", &head.sub_type)];
         for (name, value) in optional {
             if let Some(value) = value {
                 members.insert(name.into(), json!(value));
@@ -154,16 +181,12 @@ impl OperationsView<'_> {
         if let Some(ended) = operation.ended {
             members.insert("EndTimestamp".into(), self.time(ended));
         }
-        let (name, details) = self.details(execution, operation);
+        let (name, details) = self.details(operation);
         members.insert(name.into(), Value::Object(details));
         Value::Object(members)
     }
 
-    fn details(
-        &self,
-        execution: &Execution<Durable>,
-        operation: &Operation,
-    ) -> (&'static str, Map<String, Value>) {
+    fn details(&self, operation: &Operation) -> (&'static str, Map<String, Value>) {
         let mut details = Map::new();
         let name = match &operation.detail {
             Detail::Context { replay_children, result, error } => {
@@ -188,7 +211,7 @@ impl OperationsView<'_> {
             Detail::Callback { result, error, .. } => {
                 details.insert(
                     "CallbackId".into(),
-                    json!(callback_id(self.key, execution.life.id, operation.head.number)),
+                    json!(callback_id(self.key, self.execution, operation.head.number)),
                 );
                 self.outcome(&mut details, result.as_ref(), error.as_ref());
                 "CallbackDetails"
@@ -224,7 +247,7 @@ pub(crate) fn error_value(json: &str) -> Value {
 /// The id under which callers answer a callback.
 pub(crate) fn callback_id(
     key: &TokenKey,
-    execution: durastack_names::ExecutionId,
+    execution: ExecutionId,
     number: u64,
 ) -> String {
     key.seal(&Token { kind: TokenKind::Callback, execution, number, counter: 0 })
