@@ -1,1 +1,3 @@
-//! testkit
+//! What tests of several crates share; never part of the product.
+
+pub mod golden;
