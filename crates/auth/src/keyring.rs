@@ -115,6 +115,24 @@ impl Keyring {
         }
     }
 
+    /// Whose key `id` says it is, and of which function, where nothing is verified: a server without authentication
+    /// still has to know whose resources are meant. Absent for a key that nobody holds.
+    #[must_use]
+    pub fn claimed_owner(
+        &self,
+        id: &str,
+        token: Option<&[u8]>,
+    ) -> Option<(AccountId, Option<FunctionName>)> {
+        if let Some(key) = self.extra.get(id) {
+            return Some((key.account.clone(), None));
+        }
+        if let Some(account) = built_in_account(id) {
+            return Some((account, None));
+        }
+        let holder = self.function_holder(id, token?)?;
+        Some((holder.account, holder.function))
+    }
+
     /// Finds who holds the key `id`, given the session token that came with it.
     pub(crate) fn holder(
         &self,
@@ -135,14 +153,7 @@ impl Keyring {
             let (account, secret) = (key.account.clone(), SecretOf::Key(&key.secret));
             return Ok(Holder { account, function: None, secret });
         }
-        let built_in = if id == DEFAULT_KEY {
-            Some(AccountId::local())
-        } else if id.len() == 12 {
-            id.parse().ok()
-        } else {
-            None
-        };
-        match (built_in, token) {
+        match (built_in_account(id), token) {
             (Some(account), None) => {
                 Ok(Holder { account, function: None, secret: SecretOf::Default })
             }
@@ -211,6 +222,16 @@ impl Keyring {
     }
 }
 
+fn built_in_account(id: &str) -> Option<AccountId> {
+    if id == DEFAULT_KEY {
+        Some(AccountId::local())
+    } else if id.len() == 12 {
+        id.parse().ok()
+    } else {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,6 +291,11 @@ mod tests {
         let token = key.session_token.expose();
         let found = check(&keyring, &key.access_key_id, Some(token)).unwrap();
         assert_eq!(found, format!("123456789012 order-flow {}", key.secret.expose()));
+
+        let owner = keyring.claimed_owner(&key.access_key_id, Some(token.as_bytes())).unwrap();
+        assert_eq!((owner.0.as_str(), owner.1.unwrap().as_str()), ("123456789012", "order-flow"));
+        assert_eq!(keyring.claimed_owner(&key.access_key_id, None), None);
+        assert_eq!(keyring.claimed_owner("nobody", None), None);
 
         let again = function_key(&self::keyring(1, vec![]), "order-flow");
         assert_eq!(again.access_key_id, key.access_key_id);

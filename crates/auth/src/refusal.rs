@@ -239,6 +239,13 @@ impl Refusal {
     #[must_use]
     pub fn explain(&self) -> String {
         match self {
+            Self::Mismatch(mismatch) => mismatch.explain(),
+            other => one_line(&other.explanation()),
+        }
+    }
+
+    fn explanation(&self) -> String {
+        match self {
             Self::MalformedQuery => {
                 "the query holds a '%' that is not followed by two hexadecimal digits".into()
             }
@@ -315,6 +322,11 @@ impl Refusal {
             Self::ExpiredToken { .. } => Kind::Expired,
         }
     }
+}
+
+/// What a stranger sent may hold line breaks, or escapes that a terminal would obey.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }
 
 /// Refusals that share a code.

@@ -1,5 +1,6 @@
 //! A signature that does not fit: what the verifier read, and what may explain the difference.
 
+use super::one_line;
 use crate::Family;
 use std::fmt;
 
@@ -36,6 +37,9 @@ pub enum Clue {
     Method(&'static str),
 }
 
+/// Headers of which a log learns no more than that they were signed.
+const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "x-amz-security-token"];
+
 impl fmt::Debug for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mismatch")
@@ -61,7 +65,8 @@ impl Mismatch {
     }
 
     pub(super) fn explain(&self) -> String {
-        let mut text = format!("the signature of the key '{}' does not fit", self.access_key_id);
+        let mut text =
+            format!("the signature of the key '{}' does not fit", one_line(&self.access_key_id));
         if self.clues.is_empty() {
             text += ": is the secret the right one? The request as it was read here is";
         } else {
@@ -73,11 +78,13 @@ impl Mismatch {
         for line in self.canonical_request.lines() {
             text.push_str("\n  ");
             match line.split_once(':') {
-                Some((name @ "x-amz-security-token", _)) => text += &format!("{name}:(hidden)"),
+                Some((name, _)) if SECRET_HEADERS.contains(&name) => {
+                    text += &format!("{name}:(hidden)");
+                }
                 _ if line.contains("X-Amz-Security-Token=") => {
                     text += "(hidden: the query holds a session token)";
                 }
-                _ => text.push_str(line),
+                _ => text += &one_line(line),
             }
         }
         text
@@ -88,7 +95,7 @@ impl fmt::Display for Clue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AbsentHeader(name) => {
-                write!(f, "the header '{name}' is listed as signed but did not arrive")
+                write!(f, "the header '{}' is listed as signed but did not arrive", one_line(name))
             }
             Self::BodyDiffersFromHash => {
                 f.write_str("x-amz-content-sha256 is not the hash of the body that arrived")

@@ -264,3 +264,21 @@ fn explanations_and_debug_hold_no_secrets() {
     }
     assert!(!format!("{:?}", keys()).contains("3, 3"));
 }
+
+#[test]
+fn explanations_pass_on_no_control_characters() {
+    let scope = "nobody%1B%0A%2F20260102%2Fus-east-1%2Flambda%2Faws4_request";
+    let date = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20260102T030405Z&X-Amz-Signature=0";
+    let mut client = Client::new("");
+    client.target = format!("/?{date}&X-Amz-Credential={scope}&X-Amz-SignedHeaders=host");
+    let unknown = client.send().unwrap_err();
+    assert!(matches!(unknown, Refusal::UnknownKey { .. }), "{unknown:?}");
+    let scope = scope.replace("nobody%1B%0A", "test");
+    client.target = format!("/?{date}&X-Amz-Credential={scope}&X-Amz-SignedHeaders=host%3B%1Bx");
+    let mismatch = client.send().unwrap_err();
+    assert!(matches!(mismatch, Refusal::Mismatch(_)), "{mismatch:?}");
+    for refusal in [unknown, mismatch] {
+        let said = refusal.explain();
+        assert!(!said.lines().any(|line| line.contains(char::is_control)), "{said}");
+    }
+}
