@@ -73,24 +73,21 @@ fn from_header<'a>(header: &'a [u8], headers: &'a HeaderMap) -> Result<Claim<'a>
     if algorithm.starts_with("AWS4-") && algorithm != ALGORITHM {
         return Err(unsupported());
     }
-    if let Some(token) = pieces(parts).find(|piece| !piece.contains('=')) {
-        return Err(Refusal::MissingEqualSign {
-            token: Secret::new(token),
-            header: Secret::new(header),
-        });
-    }
-    if algorithm != ALGORITHM {
-        return Err(unsupported());
-    }
-
     let (mut credential, mut signed_headers, mut signature) = (None, None, None);
-    for (key, value) in pieces(parts).filter_map(|piece| piece.split_once('=')) {
+    for piece in pieces(parts) {
+        let Some((key, value)) = piece.split_once('=') else {
+            let (token, header) = (Secret::new(piece), Secret::new(header));
+            return Err(Refusal::MissingEqualSign { token, header });
+        };
         match key {
             "Credential" => credential = Some(value),
             "SignedHeaders" => signed_headers = Some(value),
             "Signature" => signature = Some(value),
             _ => {}
         }
+    }
+    if algorithm != ALGORITHM {
+        return Err(unsupported());
     }
     let date = headers.get("x-amz-date").map(|value| (value, Zone::IsoOnly));
     let date = date.or_else(|| headers.get(header::DATE).map(|value| (value, Zone::Any)));
@@ -157,7 +154,8 @@ fn from_query<'a>(query: &'a str, headers: &'a HeaderMap) -> Result<Claim<'a>, R
 
 /// The front door splits at commas and spaces alike.
 fn pieces(parts: &str) -> impl DoubleEndedIterator<Item = &str> {
-    parts.split([',', ' ']).filter(|piece| !piece.is_empty())
+    // Two splits at one byte each are several times as fast as one at either.
+    parts.split(',').flat_map(|part| part.split(' ')).filter(|piece| !piece.is_empty())
 }
 
 fn check_host_signed(signed_headers: &str) -> Result<(), Refusal> {
