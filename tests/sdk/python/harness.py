@@ -292,7 +292,7 @@ class Server:
         Acts only on a suspended execution, so that the order of events does not depend on speed.
         """
         aws = aws or self.aws
-        events = []
+        events, done = [], set()
 
         def ended():
             nonlocal events
@@ -300,7 +300,7 @@ class Server:
             try:
                 events = self.history(arn, aws)
                 if events[-1]["EventType"] == "InvocationCompleted":
-                    self._answer_what_is_open(aws, events, answer)
+                    self.answer_what_is_open(events, answer, done, aws)
             except (BotoCoreError, OSError, aws.exceptions.CallbackTimeoutException):
                 return False  # killed meanwhile, or the answer of the last round did arrive
             return events[-1]["EventType"] in ENDS
@@ -308,22 +308,24 @@ class Server:
         wait_for(ended, f"the end of {arn}", seconds)
         return events
 
-    def _answer_what_is_open(self, aws, events, answer):
-        latest = {}
-        for event in events:
-            if "Id" in event:
-                latest[event["Id"]] = event
+    def answer_what_is_open(self, events, answer=APPROVED, done=None, aws=None):
+        """Answers open callbacks and lets open waits and retries pass; each once, by its id in `done`."""
+        done = set() if done is None else done
+        latest = {event["Id"]: event for event in events if "Id" in event}
         for event in latest.values():
-            kind = event["EventType"]
+            if event["EventId"] in done:
+                continue
+            kind, body = event["EventType"], next((v for k, v in event.items() if k.endswith("Details")), {})
+            delay = body.get("RetryDetails", {}).get("NextAttemptDelaySeconds")
             if kind == "CallbackStarted":
-                callback = event["CallbackStartedDetails"]["CallbackId"]
-                aws.send_durable_execution_callback_success(CallbackId=callback, Result=answer)
+                (aws or self.aws).send_durable_execution_callback_success(CallbackId=body["CallbackId"], Result=answer)
             elif kind == "WaitStarted":
-                self.advance(f"{event['WaitStartedDetails']['Duration']}s")
-            elif kind == "StepFailed":
-                delay = event["StepFailedDetails"]["RetryDetails"].get("NextAttemptDelaySeconds")
-                if delay:
-                    self.advance(f"{delay}s")
+                self.advance(f"{body['Duration']}s")
+            elif delay:
+                self.advance(f"{delay}s")
+            else:
+                continue
+            done.add(event["EventId"])
 
 
 # Handlers that point the SDK at CHECKPOINT_PROXY before it makes its client.
