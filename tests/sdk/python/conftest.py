@@ -4,7 +4,6 @@ import os
 import re
 
 import pytest
-
 from harness import NODE_FOLDER, Server
 
 SERVERS = pytest.StashKey[list]()

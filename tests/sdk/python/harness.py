@@ -110,7 +110,16 @@ class Server:
         assert BINARY.exists(), f"{BINARY} is missing: build it, or set DURASTACK_BIN"
         ready_file = self.folder / "ready.json"
         ready_file.unlink(missing_ok=True)
-        command = [BINARY, "start", "--port", str(self.port), "--data", self.folder / "data", "--ready-file", ready_file]
+        command = [
+            BINARY,
+            "start",
+            "--port",
+            str(self.port),
+            "--data",
+            self.folder / "data",
+            "--ready-file",
+            ready_file,
+        ]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "DURASTACK_"))}
         if sys.prefix != sys.base_prefix:
             inherited["VIRTUAL_ENV"] = sys.prefix
@@ -230,7 +239,12 @@ class Server:
         if wrapper:
             wrapped_name, wrapped = WRAPPERS[language]
             code[wrapped_name], handler = wrapped, "proxied.handler"
-        self.deploy(price, SAMPLES / "price-python", durable=False, env={"LOOKUP_SECONDS": (env or {}).get("LOOKUP_SECONDS", "0.5")})
+        self.deploy(
+            price,
+            SAMPLES / "price-python",
+            durable=False,
+            env={"LOOKUP_SECONDS": (env or {}).get("LOOKUP_SECONDS", "0.5")},
+        )
         variables = {"WAIT_SECONDS": "60", "RETRY_SECONDS": "60", "PRICE_FUNCTION": price, **(env or {})}
         self.deploy(name, code, runtime=runtime, handler=handler, env=variables, **more)
         return name
@@ -332,7 +346,9 @@ class Server:
 WRAPPERS = {
     "python": (
         "proxied.py",
-        'import os\nos.environ["AWS_ENDPOINT_URL_LAMBDA"] = os.environ["CHECKPOINT_PROXY"]\nfrom handler import handler\n',
+        "import os\n"
+        'os.environ["AWS_ENDPOINT_URL_LAMBDA"] = os.environ["CHECKPOINT_PROXY"]\n'
+        "from handler import handler\n",
     ),
     "node": (
         "proxied.mjs",

@@ -79,7 +79,9 @@ def test_every_checkpoint(fresh_server, language, when, tmp_path):
             assert operations(normalise(events)) == operations(golden(f"order-{language}")), place
             # One more or less where the price came while the restarted function was still waking up.
             assert abs(invocations(events) - invocations(undisturbed)) <= 1, place
-            assert "Error" not in str([line for line in normalise(events) if line.get("EventType") == "InvocationCompleted"]), place
+            assert "Error" not in str(
+                [line for line in normalise(events) if line.get("EventType") == "InvocationCompleted"]
+            ), place
             assert [event["EventId"] for event in events] == list(range(1, len(events) + 1)), place
             for step in set(proxy.acknowledged) & set(steps):
                 assert ran.count(step) == steps.count(step), f"{place}: {step} ran again"
@@ -209,7 +211,7 @@ def test_fifty_in_flight(fresh_server, tmp_path):
     wait_for(lambda: sum("second" in lines_of(log) for log in logs) >= 10, "ten to have ended", seconds=90)
     crash(server, str(tmp_path))
     server.start()
-    for arn, log, first in zip(arns, logs, recorded):
+    for arn, log, first in zip(arns, logs, recorded, strict=True):
         events = server.wait_for_end(arn, seconds=120)
         assert types(events) == [
             "ExecutionStarted",
@@ -300,7 +302,7 @@ def test_an_approved_order_survives_in_the_middle_of_everything(fresh_server, la
     arn = server.start_execution(function, ORDER)
     seen = 0
     for _ in range(20):
-        events = wait_for(lambda: ended_or_resting(server, arn, seen), "the order to go on")
+        events = wait_for(lambda seen=seen: ended_or_resting(server, arn, seen), "the order to go on")
         if events[-1]["EventType"] == "ExecutionSucceeded":
             break
         seen = len(events)

@@ -133,7 +133,9 @@ def test_synchronous_invoke_of_a_failure(server, aws, functions):
     answer = aws.invoke(
         FunctionName="raw",
         Qualifier="$LATEST",
-        Payload=json.dumps({"answer": {"Status": "FAILED", "Error": {"ErrorType": "Own", "ErrorMessage": "m"}}}).encode(),
+        Payload=json.dumps(
+            {"answer": {"Status": "FAILED", "Error": {"ErrorType": "Own", "ErrorMessage": "m"}}}
+        ).encode(),
     )
     assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
     document = json.loads(answer["Payload"].read())
@@ -201,7 +203,11 @@ def test_list(server, aws, name):
     aws.publish_version(FunctionName=name)
     arns = []
     for number in range(5):
-        arns.append(server.start_execution(name, {"seconds": 600}, name=f"run-{number}", qualifier="1" if number == 4 else "$LATEST"))
+        arns.append(
+            server.start_execution(
+                name, {"seconds": 600}, name=f"run-{number}", qualifier="1" if number == 4 else "$LATEST"
+            )
+        )
         server.wait_until_suspended(arns[-1])
         server.advance("10s")
     aws.stop_durable_execution(DurableExecutionArn=arns[0])

@@ -67,7 +67,8 @@ def sleep(event, context):
 
 def stubborn(event, context):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"])
+    grandchild = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
+    subprocess.Popen([sys.executable, "-c", grandchild])
     while True:
         try:
             time.sleep(600)
@@ -207,7 +208,11 @@ def test_raises(aws, kinds):
     "handler, error_type, text",
     [
         ("handler.nothing", "Runtime.HandlerNotFound", "Handler 'nothing' missing on module 'handler'"),
-        ("nowhere.handler", "Runtime.ImportModuleError", "Unable to import module 'nowhere': No module named 'nowhere'"),
+        (
+            "nowhere.handler",
+            "Runtime.ImportModuleError",
+            "Unable to import module 'nowhere': No module named 'nowhere'",
+        ),
         ("handler", "Runtime.MalformedHandlerName", "Bad handler 'handler'"),
     ],
 )

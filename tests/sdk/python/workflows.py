@@ -53,7 +53,9 @@ CALLBACK = (
 def handler(event, context):
     callback = context.create_callback(
         name="answer",
-        config=CallbackConfig(timeout=seconds(event.get("timeout", 0)), heartbeat_timeout=seconds(event.get("heartbeat", 0))),
+        config=CallbackConfig(
+            timeout=seconds(event.get("timeout", 0)), heartbeat_timeout=seconds(event.get("heartbeat", 0))
+        ),
     )
     return {"answer": callback.result()}
 """
@@ -93,7 +95,8 @@ def handler(event, context):
 
 # Not the SDK at all: answers event["answer"] as the response envelope, after a look at its input.
 RAW = """
-import json, os
+import json
+import boto3
 
 def handler(event, context):
     operations = event["InitialExecutionState"]["Operations"]
@@ -102,25 +105,34 @@ def handler(event, context):
         with open(asked["dump"], "w") as out:
             json.dump(event, out)
     if asked.get("checkpoints"):
-        import boto3
-        client = boto3.client("lambda")
-        token = event["CheckpointToken"]
-        outcomes = []
-        for step in asked["checkpoints"]:
-            arguments = {"DurableExecutionArn": event["DurableExecutionArn"], "CheckpointToken": token, "Updates": step.get("updates", [])}
-            if step.get("stale"):
-                arguments["CheckpointToken"] = event["CheckpointToken"]
-            if step.get("client_token"):
-                arguments["ClientToken"] = step["client_token"]
-            try:
-                reply = client.checkpoint_durable_execution(**arguments)
-                token = reply.get("CheckpointToken", token)
-                outcomes.append({"token": reply.get("CheckpointToken"), "ids": [o["Id"] for o in reply["NewExecutionState"].get("Operations", [])]})
-            except client.exceptions.ClientError as problem:
-                outcomes.append({"status": problem.response["ResponseMetadata"]["HTTPStatusCode"], "code": problem.response["Error"]["Code"], "message": problem.response["Error"]["Message"]})
         with open(asked["outcomes"], "w") as out:
-            json.dump(outcomes, out)
+            json.dump(outcomes_of(event, asked["checkpoints"]), out)
     return asked["answer"]
+
+def outcomes_of(event, checkpoints):
+    client = boto3.client("lambda")
+    token, outcomes = event["CheckpointToken"], []
+    for step in checkpoints:
+        arguments = {
+            "DurableExecutionArn": event["DurableExecutionArn"],
+            "CheckpointToken": event["CheckpointToken"] if step.get("stale") else token,
+            "Updates": step.get("updates", []),
+        }
+        if step.get("client_token"):
+            arguments["ClientToken"] = step["client_token"]
+        try:
+            reply = client.checkpoint_durable_execution(**arguments)
+            token = reply.get("CheckpointToken", token)
+            ids = [operation["Id"] for operation in reply["NewExecutionState"].get("Operations", [])]
+            outcomes.append({"token": reply.get("CheckpointToken"), "ids": ids})
+        except client.exceptions.ClientError as problem:
+            answer = problem.response
+            outcomes.append({
+                "status": answer["ResponseMetadata"]["HTTPStatusCode"],
+                "code": answer["Error"]["Code"],
+                "message": answer["Error"]["Message"],
+            })
+    return outcomes
 """
 
 # Exits in the middle of a step the first time, as often as event["times"].
