@@ -14,7 +14,7 @@ const OTHER_BYTES_MAX: usize = 1024 * 1024;
 const UNBUILT_BYTES_MAX: usize = 6 * 1024 * 1024;
 
 /// The payload of an asynchronous invoke.
-/// Source: Lambda developer guide, "Lambda quotas", invocation payload (1 MB since October 2025).
+/// Source: Lambda developer guide, "Lambda quotas", invocation payload: 1 MB asynchronous.
 const EVENT_BYTES_MAX: usize = 1024 * 1024;
 
 impl Gate {
@@ -79,7 +79,7 @@ fn operation_bytes_max(op: &Op, headers: &HeaderMap) -> usize {
 }
 
 /// Source: Lambda's answer to a synchronous invoke as users quote it, "6991583 byte payload is too large for the
-/// RequestResponse invocation type (limit 6291456 bytes)".
+/// RequestResponse invocation type (limit 6291456 bytes)". That an event is refused in the same words is inferred.
 fn operation_too_large(op: &Op, headers: &HeaderMap, length: Option<u64>) -> WireError {
     let Some(invocation_type) = invocation_type(op, headers) else { return op.too_large() };
     let limit = operation_bytes_max(op, headers);
