@@ -23,10 +23,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{
-    net::TcpListener,
-    sync::mpsc::UnboundedReceiver,
-};
+use tokio::{net::TcpListener, sync::mpsc::UnboundedReceiver};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -85,7 +82,7 @@ struct Running {
     output: Output,
     connections: TaskTracker,
     /// Ends the listener and its connections.
-    _close: DropGuard,
+    close: DropGuard,
 }
 
 /// A folder that goes with its environment.
@@ -115,12 +112,8 @@ pub(crate) enum Happening {
 
 impl Environment {
     pub(crate) fn new(function: Arc<Function>, shared: Arc<Shared>, slot: Slot) -> Self {
-        let id = shared
-            .entropy
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .uuid()
-            .replace('-', "");
+        let id =
+            shared.entropy.lock().unwrap_or_else(PoisonError::into_inner).uuid().replace('-', "");
         let name = function.arn.name.as_str();
         // In a group of its own choice, a stream names its function.
         let owner = if function.log_group == format!("/aws/lambda/{name}") { "" } else { name };
@@ -146,11 +139,7 @@ impl Environment {
 
     /// Writes platform lines.
     pub(crate) fn platform(&self) -> Platform<'_> {
-        Platform {
-            function: &self.function,
-            stream: &self.stream,
-            now: self.shared.clock.wall(),
-        }
+        Platform { function: &self.function, stream: &self.stream, now: self.shared.clock.wall() }
     }
 
     /// Starts the process.
@@ -209,8 +198,8 @@ impl Environment {
             connections.clone(),
             close.clone(),
         ));
-        let _close = close.drop_guard();
-        self.running = Some(Running { process, api, events, output, connections, _close });
+        let close = close.drop_guard();
+        self.running = Some(Running { process, api, events, output, connections, close });
         Ok(())
     }
 
@@ -258,7 +247,8 @@ impl Environment {
     pub(crate) fn memory_mb(&self) -> Option<u64> {
         let process = self.running.as_ref()?.process.id();
         let status = std::fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero()));
-        let line = status.ok()?.lines().find_map(|l| l.strip_prefix("VmHWM:").map(str::to_owned))?;
+        let line =
+            status.ok()?.lines().find_map(|l| l.strip_prefix("VmHWM:").map(str::to_owned))?;
         let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
         Some(kilobytes.div_ceil(1024))
     }
@@ -274,9 +264,10 @@ impl Environment {
     /// Asks the group to end, kills it after the grace, and gives the slot back.
     pub(crate) async fn end(mut self) {
         if let Some(running) = self.running.take() {
-            let Running { process, output, _close, .. } = running;
+            let Running { process, output, close, .. } = running;
             process.end(&self.shared.hurry).await;
             output.flush().await;
+            drop(close);
         }
     }
 

@@ -134,7 +134,8 @@ impl Interpreters {
         language: &Language,
         question: &str,
     ) -> Result<Interpreter, String> {
-        if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(program) {
+        if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(program)
+        {
             return Ok(known.clone());
         }
         let flag = if matches!(language, Language::Python(_)) { "-c" } else { "-e" };
@@ -154,7 +155,10 @@ impl Interpreters {
             (lines.next(), lines.next(), output.status.success())
         else {
             let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("does not run ({})", said.trim().lines().last().unwrap_or("silent")));
+            return Err(format!(
+                "does not run ({})",
+                said.trim().lines().last().unwrap_or("silent")
+            ));
         };
         let found = Interpreter { program: path.into(), version: version.to_owned() };
         self.known
@@ -209,7 +213,10 @@ mod tests {
             at(None).python_places(Some("/active".into())),
             ["/active/bin/python", "/start/.venv/bin/python", "python3"].map(PathBuf::from)
         );
-        assert_eq!(at(Some("/my/python".into())).python_places(None), [PathBuf::from("/my/python")]);
+        assert_eq!(
+            at(Some("/my/python".into())).python_places(None),
+            [PathBuf::from("/my/python")]
+        );
     }
 
     #[tokio::test]
@@ -221,7 +228,10 @@ mod tests {
             .await
             .unwrap_err()
             .to_string();
-        assert!(missing.contains("/nowhere/python") && missing.contains("install Python"), "{missing}");
+        assert!(
+            missing.contains("/nowhere/python") && missing.contains("install Python"),
+            "{missing}"
+        );
         let wrong = interpreters.find("nodejs22.x", &Language::Node("22".into())).await;
         assert!(wrong.unwrap_err().to_string().contains("does not run"));
     }

@@ -13,7 +13,11 @@ use crate::{
 use bytes::Bytes;
 use durastack_clock::Stopwatch;
 use serde::{Deserialize, Serialize};
-use std::{process::ExitStatus, sync::{Arc, PoisonError}, time::Duration};
+use std::{
+    process::ExitStatus,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 use tokio::sync::oneshot;
 
 /// How long an environment may take to start, from spawn to the first `next`.
@@ -193,7 +197,11 @@ impl Way {
         };
         Ok(match grant {
             Grant::Warm(mut environment) => {
-                if environment.is_running() { environment } else { environment.replace() }
+                if environment.is_running() {
+                    *environment
+                } else {
+                    environment.replace()
+                }
             }
             Grant::Cold(slot, ended) => {
                 ended.into_iter().for_each(Environment::end_aside);
@@ -221,7 +229,10 @@ impl Way {
                     tracing::warn!(function = %self.function.arn, %refusal, "a function cannot be run");
                     let log_tail = environment.tap.tail();
                     let outcome = Outcome::Refused(refusal);
-                    return deliver(answer, Finished { outcome, log_tail, duration: Duration::ZERO });
+                    return deliver(
+                        answer,
+                        Finished { outcome, log_tail, duration: Duration::ZERO },
+                    );
                 }
                 Init::Stopped => return self.stopped(environment, answer).await,
             }
@@ -291,10 +302,7 @@ impl Way {
 
     async fn stopped(self, environment: Environment, answer: oneshot::Sender<Finished>) {
         let log_tail = environment.tap.tail();
-        deliver(
-            answer,
-            Finished { outcome: Outcome::Stopped, log_tail, duration: Duration::ZERO },
-        );
+        deliver(answer, Finished { outcome: Outcome::Stopped, log_tail, duration: Duration::ZERO });
         environment.end().await;
     }
 
@@ -349,14 +357,15 @@ impl Way {
             return Init::Failed(failure, Duration::ZERO);
         }
         let interpreter = interpreter.as_ref();
-        let (failure, took) = match self.attempt(environment, &language, interpreter, INIT_MAX).await {
-            Attempt::Ready(took) => {
-                return Init::Ready { init: Some(took), spent: Duration::ZERO };
-            }
-            Attempt::Failed(failure, took) => (failure, took),
-            Attempt::Refused(refusal) => return Init::Refused(refusal),
-            Attempt::Stopped => return Init::Stopped,
-        };
+        let (failure, took) =
+            match self.attempt(environment, &language, interpreter, INIT_MAX).await {
+                Attempt::Ready(took) => {
+                    return Init::Ready { init: Some(took), spent: Duration::ZERO };
+                }
+                Attempt::Failed(failure, took) => (failure, took),
+                Attempt::Refused(refusal) => return Init::Refused(refusal),
+                Attempt::Stopped => return Init::Stopped,
+            };
         let report = environment.platform().init_report(took, "init", &failure.status);
         environment.tap.platform(&report);
         if !self.shared.init_retry {
@@ -442,7 +451,9 @@ impl Way {
 
     fn start_line(&self, environment: &Environment) {
         let tenant = self.invocation.tenant_id.as_deref();
-        environment.tap.platform(&environment.platform().start(&self.invocation.request_id, tenant));
+        environment
+            .tap
+            .platform(&environment.platform().start(&self.invocation.request_id, tenant));
     }
 
     /// END and REPORT, behind everything that was printed. Returns the tail.

@@ -193,7 +193,8 @@ impl Frames {
                 self.frame = None;
             }
             if is_record && (ended || self.record.len() >= LINE_BYTES_MAX) {
-                let text = self.record.strip_suffix(b"\n").filter(|_| ended).unwrap_or(&self.record);
+                let text =
+                    self.record.strip_suffix(b"\n").filter(|_| ended).unwrap_or(&self.record);
                 for piece in text.chunks(LINE_BYTES_MAX) {
                     tap.line(LineKind::Application, piece);
                 }
@@ -207,13 +208,14 @@ impl Frames {
     }
 
     fn begin(&mut self, tap: &Tap) {
-        let word = |at: usize| {
-            u32::from_be_bytes([0, 1, 2, 3].map(|i| self.header[at + i]))
-        };
+        let word = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|i| self.header[at + i]));
         let (kind, length) = (word(0), word(4));
         let is_record = kind & FRAME_RECORD_MASK == FRAME_RECORD;
         if !is_record && kind != FRAME_PLAIN {
-            tracing::warn!(kind, "a function wrote something else than frames to its telemetry socket");
+            tracing::warn!(
+                kind,
+                "a function wrote something else than frames to its telemetry socket"
+            );
             self.broken = true;
             self.plain.push(&self.header, tap);
             return;

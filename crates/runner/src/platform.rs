@@ -41,7 +41,8 @@ impl Platform<'_> {
             "provided.al" => format!("provided:al{version}.durastack"),
             _ => format!("{language}:{}.durastack", version.trim_end_matches(".x")),
         };
-        let arn = format!("arn:aws:lambda:{}::runtime:{}", self.function.arn.region, "0".repeat(64));
+        let arn =
+            format!("arn:aws:lambda:{}::runtime:{}", self.function.arn.region, "0".repeat(64));
         match self.function.log_format {
             LogFormat::Text => {
                 format!("INIT_START Runtime Version: {version}\tRuntime Version ARN: {arn}")
@@ -86,8 +87,7 @@ impl Platform<'_> {
         match self.function.log_format {
             LogFormat::Text => format!("START RequestId: {request_id} Version: {version}"),
             LogFormat::Json => {
-                let mut record =
-                    json!({ "requestId": request_id, "version": version.to_string() });
+                let mut record = json!({ "requestId": request_id, "version": version.to_string() });
                 if let Some(tenant) = tenant_id {
                     record["tenantId"] = tenant.into();
                 }
@@ -98,7 +98,8 @@ impl Platform<'_> {
 
     /// None in JSON: log streams of the real service show no such event.
     pub(crate) fn end(&self, request_id: &str) -> Option<String> {
-        (self.function.log_format == LogFormat::Text).then(|| format!("END RequestId: {request_id}"))
+        (self.function.log_format == LogFormat::Text)
+            .then(|| format!("END RequestId: {request_id}"))
     }
 
     /// `init` is that of a good cold start. `memory_mb` is the most that the process used, if known.
@@ -116,7 +117,8 @@ impl Platform<'_> {
         let billed = billed_ms(took + init.unwrap_or_default());
         match self.function.log_format {
             LogFormat::Text => {
-                let init = init.map_or_else(String::new, |i| format!("\tInit Duration: {} ms", millis(i)));
+                let init =
+                    init.map_or_else(String::new, |i| format!("\tInit Duration: {} ms", millis(i)));
                 let end = match status {
                     Status::Success => "\t".to_owned(),
                     _ => status_words(status),
@@ -259,7 +261,8 @@ mod tests {
             let function = function(LogFormat::Json);
             let now = Timestamp::from_millis(1_767_323_045_678);
             let line = line(&Platform { function: &function, stream: "s", now });
-            let begin = format!(r#"{{"time":"2026-01-02T03:04:05.678Z","type":"{kind}","record":{{"#);
+            let begin =
+                format!(r#"{{"time":"2026-01-02T03:04:05.678Z","type":"{kind}","record":{{"#);
             assert!(line.starts_with(&begin), "{line}");
             assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["record"], record);
         };

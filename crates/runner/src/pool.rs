@@ -2,10 +2,7 @@
 //!
 //! One rule holds all the time: while somebody waits, nothing is idle. Who waits is served first in, first out.
 
-use crate::{
-    environment::Environment,
-    function::EnvironmentKey,
-};
+use crate::{environment::Environment, function::EnvironmentKey};
 use durastack_clock::Stopwatch;
 use std::{
     collections::{HashMap, VecDeque},
@@ -22,7 +19,7 @@ pub(crate) const IDLE_MAX: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(crate) enum Grant {
     /// An environment that has served before, or is at least ready.
-    Warm(Environment),
+    Warm(Box<Environment>),
     /// Leave to start one. Those given with it are to be ended first, to make room.
     Cold(Slot, Vec<Environment>),
 }
@@ -93,7 +90,7 @@ impl Pool {
         if let Some(at) = state.idle.iter().rposition(|i| i.environment.key() == key) {
             let idle = state.idle.remove(at).expect("found just now");
             drop(state);
-            send(grant, Grant::Warm(idle.environment));
+            send(grant, Grant::Warm(Box::new(idle.environment)));
             return granted;
         }
         let mut ended = Vec::new();
@@ -127,7 +124,7 @@ impl Pool {
             Some(_) => {
                 let waiter = state.waiting.pop_front().expect("seen just now");
                 drop(state);
-                send(waiter.grant, Grant::Warm(environment));
+                send(waiter.grant, Grant::Warm(Box::new(environment)));
             }
             None => state.idle.push_back(Idle { environment, since: Stopwatch::start() }),
         }

@@ -197,10 +197,7 @@ mod tests {
             program: "/bin/sh".into(),
             arguments: ["-c", "trap '' TERM; while :; do sleep 1; done"].map(Into::into).into(),
             directory: folder.path().into(),
-            variables: BTreeMap::from([(
-                "HOME".to_owned(),
-                folder.path().as_os_str().to_owned(),
-            )]),
+            variables: BTreeMap::from([("HOME".to_owned(), folder.path().as_os_str().to_owned())]),
             takes_socket: false,
         };
         Process::spawn(&start, &groups).await.unwrap()
@@ -213,7 +210,10 @@ mod tests {
         assert!(process.is_running());
         drop(ends.frames);
         let status = tokio::time::timeout(Duration::from_secs(10), process.exited()).await;
-        assert_eq!(exit_words(status.unwrap().unwrap()), "Runtime exited with error: signal: killed");
+        assert_eq!(
+            exit_words(status.unwrap().unwrap()),
+            "Runtime exited with error: signal: killed"
+        );
     }
 
     #[tokio::test]

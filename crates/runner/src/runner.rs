@@ -137,8 +137,11 @@ impl Runner {
 
     /// Runs a function once. It runs to its end even if the returned future is dropped.
     pub async fn invoke(&self, function: Arc<Function>, invocation: Invocation) -> Finished {
-        let stopped =
-            || Finished { outcome: Outcome::Stopped, log_tail: Vec::new(), duration: Duration::ZERO };
+        let stopped = || Finished {
+            outcome: Outcome::Stopped,
+            log_tail: Vec::new(),
+            duration: Duration::ZERO,
+        };
         if self.shared.stop.is_cancelled() {
             return stopped();
         }

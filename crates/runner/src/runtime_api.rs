@@ -98,11 +98,8 @@ enum Stage {
 impl RuntimeApi {
     pub(crate) fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<Event>) {
         let (events, receiver) = mpsc::unbounded_channel();
-        let api = Self {
-            stage: Mutex::new(Stage::Starting),
-            changed: watch::Sender::new(()),
-            events,
-        };
+        let api =
+            Self { stage: Mutex::new(Stage::Starting), changed: watch::Sender::new(()), events };
         (Arc::new(api), receiver)
     }
 
@@ -245,14 +242,8 @@ mod tests {
     async fn an_init_error_comes_once_and_first() {
         let (api, _events) = RuntimeApi::new();
         api.init_error(posted()).unwrap();
-        assert_eq!(
-            api.init_error(posted()),
-            Err(Refused::Transition("InitError", "InitError"))
-        );
-        assert_eq!(
-            api.next().await.unwrap_err(),
-            Refused::Transition("InitError", "Ready")
-        );
+        assert_eq!(api.init_error(posted()), Err(Refused::Transition("InitError", "InitError")));
+        assert_eq!(api.next().await.unwrap_err(), Refused::Transition("InitError", "Ready"));
         let (api, _events) = RuntimeApi::new();
         assert!(api.try_next().is_none());
         assert_eq!(api.init_error(posted()), Err(Refused::Transition("Running", "InitError")));

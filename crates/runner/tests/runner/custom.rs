@@ -8,7 +8,8 @@ fn provided(bench: &Bench, bootstrap: &str) -> Arc<Function> {
 
 /// Speaks the Runtime API by hand, and answers with what the API said to everything that it must not do.
 const BY_HAND: &str = r#"#!/usr/bin/env python3
-import http.client, os
+import http.client, os, sys
+sys.stdout.reconfigure(line_buffering=True)
 c = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
 def call(method, path, body=None, headers={}):
     c.request(method, path, body, headers)
@@ -69,7 +70,8 @@ async fn the_runtime_api_answers_exactly() {
 #[tokio::test]
 async fn a_shell_script_that_dies() {
     let bench = Bench::new().await;
-    let function = provided(&bench, "#!/bin/sh\necho \"in $PWD\"\nread -r line || echo no input\nexit 9\n");
+    let function =
+        provided(&bench, "#!/bin/sh\necho \"in $PWD\"\nread -r line || echo no input\nexit 9\n");
     let finished = bench.invoke(&function, "{}").await;
     assert!(error(&finished).1.ends_with("Error: Runtime exited with error: exit status 9"));
     let text = tail(&finished);
@@ -94,7 +96,10 @@ async fn bootstraps_that_cannot_run() {
         let finished = bench.invoke(&function, "{}").await;
         let (kind, message) = error(&finished);
         assert_eq!(kind, "Runtime.InvalidEntrypoint");
-        assert!(message.starts_with("RequestId: ") && message.ends_with(&format!(" Error: {words}")), "{message}");
+        assert!(
+            message.starts_with("RequestId: ") && message.ends_with(&format!(" Error: {words}")),
+            "{message}"
+        );
     }
 }
 

@@ -43,7 +43,10 @@ async fn a_timeout_kills_who_ignores_the_warning_and_its_children() {
     );
     assert_eq!(document(&finished), wanted);
     let text = tail(&finished);
-    assert!(text.contains("\tDuration: 1000.00 ms\t") && text.ends_with("\tStatus: timeout\n"), "{text}");
+    assert!(
+        text.contains("\tDuration: 1000.00 ms\t") && text.ends_with("\tStatus: timeout\n"),
+        "{text}"
+    );
     let line = text.lines().find(|l| l.starts_with("pids ")).unwrap().to_owned();
     for pid in line.split(' ').skip(1) {
         bench.until("the group is gone", || (!runs(pid)).then_some(())).await;
@@ -53,7 +56,8 @@ async fn a_timeout_kills_who_ignores_the_warning_and_its_children() {
 #[tokio::test]
 async fn endless_printing_neither_blocks_nor_grows() {
     let bench = Bench::new().await;
-    let source = "import os\ndef handler(event, context):\n  while True:\n    os.write(1, b'y' * 100_000)\n";
+    let source =
+        "import os\ndef handler(event, context):\n  while True:\n    os.write(1, b'y' * 100_000)\n";
     let mut function = bench.function("python3.11", "app.handler", &[("app.py", source)]);
     function.timeout = Duration::from_secs(1);
     let finished = bench.invoke(&Arc::new(function), "{}").await;
@@ -95,7 +99,10 @@ async fn a_slow_start_is_tried_again_within_the_invocation() {
     let finished = bench.invoke(&Arc::new(function), "{}").await;
     assert_eq!(response(&finished), "\"second\"");
     let text = tail(&finished);
-    assert!(text.contains("Phase: init\tStatus: error") && !text.contains("Phase: invoke"), "{text}");
+    assert!(
+        text.contains("Phase: init\tStatus: error") && !text.contains("Phase: invoke"),
+        "{text}"
+    );
     let report = text.lines().last().unwrap();
     assert!(report.ends_with(" MB\t"), "a second try has no Init Duration: {report}");
     assert!(finished.duration > Duration::from_millis(5), "it counts: {:?}", finished.duration);
@@ -123,9 +130,7 @@ async fn the_cap_queues_and_evicts_and_nested_ones_pass() {
     let running = async { bench.invoke(&slow, &event).await };
     let rest = async {
         bench
-            .until("it runs", || {
-                bench.lines.all().contains(&"running".to_owned()).then_some(())
-            })
+            .until("it runs", || bench.lines.all().contains(&"running".to_owned()).then_some(()))
             .await;
         let mut nested = bench.invocation("{}");
         nested.nested = true;

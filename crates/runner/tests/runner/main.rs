@@ -71,8 +71,7 @@ impl Bench {
         change(&mut settings);
         let lines = Arc::new(Lines::default());
         let logs: Arc<dyn Logs> = Arc::clone(&lines) as _;
-        let runner =
-            Runner::start(settings, Clock::system(Duration::ZERO), logs).await.unwrap();
+        let runner = Runner::start(settings, Clock::system(Duration::ZERO), logs).await.unwrap();
         Self { folder, runner, lines, entropy: Mutex::new(Entropy::system()) }
     }
 
@@ -170,9 +169,7 @@ fn response(finished: &Finished) -> String {
 #[track_caller]
 fn error(finished: &Finished) -> (String, String) {
     match &finished.outcome {
-        Outcome::FunctionError { error_type, message, .. } => {
-            (error_type.clone(), message.clone())
-        }
+        Outcome::FunctionError { error_type, message, .. } => (error_type.clone(), message.clone()),
         other => panic!("{other:?}\n{}", tail(finished)),
     }
 }

@@ -13,16 +13,25 @@ async fn modules_of_both_kinds() {
     let bench = Bench::new().await;
     for runtime in BOTH {
         for (file, source) in [
-            ("app.mjs", "const n = await Promise.resolve(1); export const handler = async (e, c) => [e, n, process.pid, c.memoryLimitInMB]"),
+            (
+                "app.mjs",
+                "const n = await Promise.resolve(1); export const handler = async (e, c) => [e, n, process.pid, c.memoryLimitInMB]",
+            ),
             ("app.js", "exports.handler = async (e, c) => [e, 1, process.pid, c.memoryLimitInMB]"),
             ("app.cjs", "exports.handler = async (e, c) => [e, 1, process.pid, c.memoryLimitInMB]"),
         ] {
             let function = function(&bench, runtime, file, source);
             let first = response(&bench.invoke(&function, "{\"a\":\"ü\"}").await);
-            assert!(first.starts_with("[{\"a\":\"ü\"},1,") && first.ends_with(",\"128\"]"), "{first}");
+            assert!(
+                first.starts_with("[{\"a\":\"ü\"},1,") && first.ends_with(",\"128\"]"),
+                "{first}"
+            );
             assert_eq!(response(&bench.invoke(&function, "{\"a\":\"ü\"}").await), first, "warm");
         }
-        let files = [("package.json", "{\"type\":\"module\"}"), ("src/app.js", "export const a = { b: async () => 1 }")];
+        let files = [
+            ("package.json", "{\"type\":\"module\"}"),
+            ("src/app.js", "export const a = { b: async () => 1 }"),
+        ];
         let function = Arc::new(bench.function(runtime, "src/app.a.b", &files));
         assert_eq!(response(&bench.invoke(&function, "{}").await), "1");
     }
@@ -36,13 +45,17 @@ async fn answers_up_to_22() {
         ("(e, c, cb) => cb(null, 7)", "7"),
         ("(e, c, cb) => { setTimeout(() => cb(null, 8), 5) }", "8"),
         ("(e, c) => { c.succeed(9) }", "9"),
-        ("(e, c, cb) => { c.callbackWaitsForEmptyEventLoop = false; setInterval(() => {}, 1e6); cb(null, 10) }", "10"),
+        (
+            "(e, c, cb) => { c.callbackWaitsForEmptyEventLoop = false; setInterval(() => {}, 1e6); cb(null, 10) }",
+            "10",
+        ),
         ("async () => { setInterval(() => {}, 1e6); return 11 }", "11"),
         ("async () => {}", "null"),
         ("async () => new Promise(() => {})", "null"),
         ("async () => NaN", "null"),
     ] {
-        let function = function(&bench, "nodejs22.x", "app.js", &format!("exports.handler = {body}"));
+        let function =
+            function(&bench, "nodejs22.x", "app.js", &format!("exports.handler = {body}"));
         assert_eq!(response(&bench.invoke(&function, "{}").await), answer, "{body}");
     }
     for (body, kind, message) in [
@@ -52,10 +65,15 @@ async fn answers_up_to_22() {
         ("async () => { throw undefined }", "string", "handled"),
         ("async () => 1n", "Error", "Unable to stringify response body"),
         ("async () => () => 1", "TypeError", "Wrong arguments"),
-        ("() => { Promise.reject(new Error('lost')); setInterval(() => {}, 1e6) }", "Runtime.UnhandledPromiseRejection", "Error: lost"),
+        (
+            "() => { Promise.reject(new Error('lost')); setInterval(() => {}, 1e6) }",
+            "Runtime.UnhandledPromiseRejection",
+            "Error: lost",
+        ),
         ("() => { setTimeout(() => { throw new Error('late') }, 5) }", "Error", "late"),
     ] {
-        let function = function(&bench, "nodejs22.x", "app.js", &format!("exports.handler = {body}"));
+        let function =
+            function(&bench, "nodejs22.x", "app.js", &format!("exports.handler = {body}"));
         let finished = bench.invoke(&function, "{}").await;
         assert_eq!(error(&finished), (kind.to_owned(), message.to_owned()), "{body}");
     }
@@ -65,18 +83,28 @@ async fn answers_up_to_22() {
 async fn answers_from_24_on() {
     let bench = Bench::new().await;
     for (body, answer) in [("() => 42", "42"), ("async () => 1", "1"), ("() => {}", "null")] {
-        let function = function(&bench, "nodejs24.x", "app.js", &format!("exports.handler = {body}"));
+        let function =
+            function(&bench, "nodejs24.x", "app.js", &format!("exports.handler = {body}"));
         assert_eq!(response(&bench.invoke(&function, "{}").await), answer, "{body}");
     }
     for (body, kind, end) in [
         ("(e, c, cb) => cb(null, 1)", "Runtime.CallbackHandlerDeprecated", "third parameter"),
         ("async () => { throw undefined }", "undefined", "undefined"),
         ("async () => 1n", "Runtime.JSONStringifyError", "Unable to stringify response body"),
-        ("() => new Promise(() => {})", "Runtime.ExitError", "Runtime exited without providing a reason"),
-        ("() => { Promise.reject(new Error('lost')); return new Promise(() => setInterval(() => {}, 1e6)) }", "Runtime.ExitError", "exit status 1"),
+        (
+            "() => new Promise(() => {})",
+            "Runtime.ExitError",
+            "Runtime exited without providing a reason",
+        ),
+        (
+            "() => { Promise.reject(new Error('lost')); return new Promise(() => setInterval(() => {}, 1e6)) }",
+            "Runtime.ExitError",
+            "exit status 1",
+        ),
         ("() => process.exit(4)", "Runtime.ExitError", "exit status 4"),
     ] {
-        let function = function(&bench, "nodejs24.x", "app.js", &format!("exports.handler = {body}"));
+        let function =
+            function(&bench, "nodejs24.x", "app.js", &format!("exports.handler = {body}"));
         let (seen, message) = error(&bench.invoke(&function, "{}").await);
         assert_eq!(seen, kind, "{body}: {message}");
         assert!(message.ends_with(end), "{body}: {message}");
@@ -88,16 +116,64 @@ async fn failures_of_loading() {
     let bench = Bench::with(|s| s.init_retry = false).await;
     for runtime in BOTH {
         for (handler, file, source, kind, message) in [
-            ("app.handler", "app.js", "require('nothing-here')", "Runtime.ImportModuleError", "Error: Cannot find module 'nothing-here'\nRequire stack:\n- "),
-            ("gone.handler", "app.js", "", "Runtime.ImportModuleError", "Error: Cannot find module './gone'"),
-            ("app.handler", "app.mjs", "import 'nothing-here'", "Error", "Cannot find package 'nothing-here' imported from "),
-            ("app.missing", "app.js", "", "Runtime.HandlerNotFound", "app.missing is undefined or not exported"),
-            ("app.x", "app.js", "exports.x = 1", "Runtime.HandlerNotFound", "app.x is not a function"),
+            (
+                "app.handler",
+                "app.js",
+                "require('nothing-here')",
+                "Runtime.ImportModuleError",
+                "Error: Cannot find module 'nothing-here'\nRequire stack:\n- ",
+            ),
+            (
+                "gone.handler",
+                "app.js",
+                "",
+                "Runtime.ImportModuleError",
+                "Error: Cannot find module './gone'",
+            ),
+            (
+                "app.handler",
+                "app.mjs",
+                "import 'nothing-here'",
+                "Error",
+                "Cannot find package 'nothing-here' imported from ",
+            ),
+            (
+                "app.missing",
+                "app.js",
+                "",
+                "Runtime.HandlerNotFound",
+                "app.missing is undefined or not exported",
+            ),
+            (
+                "app.x",
+                "app.js",
+                "exports.x = 1",
+                "Runtime.HandlerNotFound",
+                "app.x is not a function",
+            ),
             ("app", "app.js", "", "Runtime.MalformedHandlerName", "Bad handler"),
-            ("../app.x", "app.js", "", "Runtime.MalformedHandlerName", "'../app.x' is not a valid handler name. "),
-            ("app.handler", "app.js", "exports.handler = (", "Runtime.UserCodeSyntaxError", "SyntaxError: "),
+            (
+                "../app.x",
+                "app.js",
+                "",
+                "Runtime.MalformedHandlerName",
+                "'../app.x' is not a valid handler name. ",
+            ),
+            (
+                "app.handler",
+                "app.js",
+                "exports.handler = (",
+                "Runtime.UserCodeSyntaxError",
+                "SyntaxError: ",
+            ),
             ("app.handler", "app.js", "throw new TypeError('at load')", "TypeError", "at load"),
-            ("app.handler", "app.js", "require('@aws-sdk/client-s3')", "Runtime.ImportModuleError", "Error: Cannot find module '@aws-sdk/client-s3'"),
+            (
+                "app.handler",
+                "app.js",
+                "require('@aws-sdk/client-s3')",
+                "Runtime.ImportModuleError",
+                "Error: Cannot find module '@aws-sdk/client-s3'",
+            ),
         ] {
             let function = Arc::new(bench.function(runtime, handler, &[(file, source)]));
             let finished = bench.invoke(&function, "{}").await;
@@ -105,7 +181,10 @@ async fn failures_of_loading() {
             assert_eq!(seen, kind, "{runtime} {handler} {source}: {text}");
             assert!(text.starts_with(message), "{runtime} {handler} {source}: {text}");
             if source.contains("@aws-sdk") {
-                let words = format!("npm install @aws-sdk/client-s3` in {}", bench.path().join("start").display());
+                let words = format!(
+                    "npm install @aws-sdk/client-s3` in {}",
+                    bench.path().join("start").display()
+                );
                 assert!(text.ends_with(&words), "{text}");
             }
         }
@@ -163,7 +242,10 @@ async fn streams_and_size() {
     let bench = Bench::new().await;
     let source = "exports.handler = awslambda.streamifyResponse(async (e, s) => { s = awslambda.HttpResponseStream.from(s, { statusCode: 201 }); s.write('body'); s.end() })";
     let streaming = function(&bench, "nodejs22.x", "app.js", source);
-    assert_eq!(response(&bench.invoke(&streaming, "{}").await), "{\"statusCode\":201}\0\0\0\0\0\0\0\0body");
+    assert_eq!(
+        response(&bench.invoke(&streaming, "{}").await),
+        "{\"statusCode\":201}\0\0\0\0\0\0\0\0body"
+    );
     let source = "exports.handler = async (n) => n < 0 ? process.pid : 'x'.repeat(n)";
     let large = function(&bench, "nodejs22.x", "app.js", source);
     let pid = response(&bench.invoke(&large, "-1").await);

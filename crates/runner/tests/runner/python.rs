@@ -13,7 +13,7 @@ async fn success_and_warm_reuse() {
     let (first_answer, second_answer) = (response(&first), response(&second));
     assert!(first_answer.starts_with(r#"[{"a": 1}, 1, "#), "{first_answer}");
     assert!(first_answer.ends_with(r#", null, "\u00e4"]"#), "{first_answer}");
-    let pid = |a: &str| a.split(", ").nth_back(2).unwrap().to_owned();
+    let pid = |a: &str| a.rsplit(", ").nth(2).unwrap().to_owned();
     assert!(second_answer.starts_with("[2, 2, "), "{second_answer}");
     assert_eq!(pid(&first_answer), pid(&second_answer));
     let text = tail(&first);
@@ -27,14 +27,28 @@ async fn success_and_warm_reuse() {
 #[tokio::test]
 async fn a_raised_exception() {
     let bench = Bench::new().await;
-    let function = bench.python("def handler(event, context):\n  raise ValueError('no: \\u00fc')\n");
+    let function =
+        bench.python("def handler(event, context):\n  raise ValueError('no: \\u00fc')\n");
     let finished = bench.invoke(&function, "{}").await;
     assert_eq!(error(&finished), ("ValueError".into(), "no: ü".into()));
     let document = document(&finished);
-    assert!(document.starts_with(r#"{"errorMessage": "no: \u00fc", "errorType": "ValueError", "requestId": ""#), "{document}");
-    assert!(document.contains(r#"/app.py\", line 2, in handler\n    raise ValueError("#), "{document}");
+    assert!(
+        document.starts_with(
+            r#"{"errorMessage": "no: \u00fc", "errorType": "ValueError", "requestId": ""#
+        ),
+        "{document}"
+    );
+    assert!(
+        document.contains(r#"/app.py\", line 2, in handler\n    raise ValueError("#),
+        "{document}"
+    );
     let text = tail(&finished);
-    assert!(text.contains("[ERROR] ValueError: no: ü\nTraceback (most recent call last):\n\u{a0}\u{a0}File "), "{text}");
+    assert!(
+        text.contains(
+            "[ERROR] ValueError: no: ü\nTraceback (most recent call last):\n\u{a0}\u{a0}File "
+        ),
+        "{text}"
+    );
     assert!(!text.contains("Status:"), "{text}");
     let record = bench.lines.application();
     assert_eq!(record.len(), 1, "a record of several lines is one event: {record:?}");
@@ -44,12 +58,42 @@ async fn a_raised_exception() {
 async fn failures_of_loading() {
     let bench = Bench::new().await;
     for (handler, source, kind, message) in [
-        ("app.handler", "import nothing_here", "Runtime.ImportModuleError", "Unable to import module 'app': No module named 'nothing_here'"),
-        ("gone.handler", "", "Runtime.ImportModuleError", "Unable to import module 'gone': No module named 'gone'"),
-        ("app.missing", "x = 1", "Runtime.HandlerNotFound", "Handler 'missing' missing on module 'app'"),
-        ("handler", "", "Runtime.MalformedHandlerName", "Bad handler 'handler': not enough values to unpack (expected 2, got 1)"),
-        ("sys.handler", "", "Runtime.BuiltInModuleConflict", "Cannot use built-in module sys as a handler module"),
-        ("app.handler", "def handler(:", "Runtime.UserCodeSyntaxError", "Syntax error in module 'app': invalid syntax (app.py, line 1)"),
+        (
+            "app.handler",
+            "import nothing_here",
+            "Runtime.ImportModuleError",
+            "Unable to import module 'app': No module named 'nothing_here'",
+        ),
+        (
+            "gone.handler",
+            "",
+            "Runtime.ImportModuleError",
+            "Unable to import module 'gone': No module named 'gone'",
+        ),
+        (
+            "app.missing",
+            "x = 1",
+            "Runtime.HandlerNotFound",
+            "Handler 'missing' missing on module 'app'",
+        ),
+        (
+            "handler",
+            "",
+            "Runtime.MalformedHandlerName",
+            "Bad handler 'handler': not enough values to unpack (expected 2, got 1)",
+        ),
+        (
+            "sys.handler",
+            "",
+            "Runtime.BuiltInModuleConflict",
+            "Cannot use built-in module sys as a handler module",
+        ),
+        (
+            "app.handler",
+            "def handler(:",
+            "Runtime.UserCodeSyntaxError",
+            "Syntax error in module 'app': invalid syntax (app.py, line 1)",
+        ),
         ("app.handler", "raise OSError('at import')", "OSError", "at import"),
     ] {
         let function = Arc::new(bench.function("python3.11", handler, &[("app.py", source)]));
@@ -79,7 +123,8 @@ async fn a_missing_package_of_awss_runtime_says_what_to_install() {
 async fn handlers_in_folders_and_results_of_all_kinds() {
     let bench = Bench::new().await;
     let source = "import decimal\ndef handler(event, context):\n  return eval(event)\n";
-    let function = Arc::new(bench.function("python3.12", "src/app.handler", &[("src/app.py", source)]));
+    let function =
+        Arc::new(bench.function("python3.12", "src/app.handler", &[("src/app.py", source)]));
     for (expression, answer) in [
         ("None", "null"),
         ("float('nan')", "NaN"),
@@ -192,7 +237,8 @@ async fn json_logs() {
     assert_eq!((&lines[0]["level"], &lines[0]["logger"]), (&"INFO".into(), &"mine".into()));
     assert_eq!(lines[1]["errorType"], "KeyError");
     let all = bench.lines.all();
-    let kinds: Vec<&str> = all.iter().filter_map(|l| l.split("\"type\":\"").nth(1)?.split('"').next()).collect();
+    let kinds: Vec<&str> =
+        all.iter().filter_map(|l| l.split("\"type\":\"").nth(1)?.split('"').next()).collect();
     assert_eq!(kinds, ["platform.initStart", "platform.start", "platform.report"]);
 }
 
@@ -207,7 +253,9 @@ async fn a_huge_exception_message_and_the_largest_response() {
     let finished = bench.invoke(&function, "6291557").await;
     let words = "Response payload size exceeded maximum allowed payload size (6291556 bytes).";
     assert_eq!(error(&finished), ("Function.ResponseSizeTooLarge".into(), words.into()));
-    assert!(tail(&finished).ends_with("\tStatus: error\tError Type: Function.ResponseSizeTooLarge\n"));
+    assert!(
+        tail(&finished).ends_with("\tStatus: error\tError Type: Function.ResponseSizeTooLarge\n")
+    );
     assert!(tail(&finished).contains("Http response code: 413. "), "{}", tail(&finished));
     assert_eq!(response(&bench.invoke(&function, "1").await), "x", "a new process serves");
 }
