@@ -641,7 +641,7 @@ def test_execution_timeout(server, aws, name):
     execution = server.execution(arn)
     assert execution["Status"] == "TIMED_OUT"
     assert execution["Error"]["ErrorMessage"] == "Execution timed out after 100 seconds."
-    assert execution["EndTimestamp"] == expected
+    assert timedelta(0) <= execution["EndTimestamp"] - expected < timedelta(seconds=5)
 
 
 # Chained invokes

@@ -87,7 +87,9 @@ def sdk(event, context):
 """
 
 NODE = """
-export const handler = async (event, context) => ({ event, name: context.functionName, left: context.getRemainingTimeInMillis() > 0 });
+export const handler = async (event, context) => {
+  return { event, name: context.functionName, left: context.getRemainingTimeInMillis() > 0 };
+};
 export const fails = async () => { throw new TypeError("no good"); };
 """
 
