@@ -7,6 +7,9 @@ use durastack_wire::{BadShape, Call, Constraints, Empty, FromRequest, Request};
 use bytes::Bytes;
 use std::sync::Arc;
 
+/// How much of a body is read: what is longer than a callback's result may be is refused with the service's text.
+pub(crate) const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 fn callback_id(request: &Request) -> Result<String, BadShape> {
     let id: String = request.label("CallbackId")?;
     let mut c = Constraints::default();

@@ -1,5 +1,6 @@
 //! Errors of the durable operations.
 
+use crate::packages::PackageError;
 use durastack_driver::DriveError;
 use durastack_durable::Rejection;
 use durastack_engine::BadRecord;
@@ -29,6 +30,9 @@ pub(crate) enum DurableError {
     /// Of the function itself.
     #[error(transparent)]
     Function(#[from] crate::catalog::CatalogError),
+    /// The function's code cannot be unpacked.
+    #[error("the function's code cannot be unpacked")]
+    Package(#[from] PackageError),
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -75,7 +79,8 @@ impl IntoWire for DurableError {
             Self::AlreadyStarted(_) => {
                 WireError::client(StatusCode::CONFLICT, "DurableExecutionAlreadyStartedException", self).capital()
             }
-            Self::Function(error) => error.wire(),
+            Self::Function(error) => crate::error::catalog(error),
+            Self::Package(_) => WireError::internal("ServiceException"),
             Self::Store(_) | Self::Journal(_) => WireError::internal("ServiceException"),
             Self::Stopping => WireError::hang_up(),
         }

@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// The longest payload of a synchronous invoke, in bytes. Source: Lambda developer guide, "Lambda quotas".
-const SYNCHRONOUS_BYTES_MAX: usize = 6_291_456;
+pub(crate) const SYNCHRONOUS_BYTES_MAX: usize = 6_291_456;
 /// The longest payload of an asynchronous invoke, in bytes. Source: the same page.
 const ASYNCHRONOUS_BYTES_MAX: usize = 1_048_576;
 
@@ -141,15 +141,6 @@ impl IntoWire for InvokeError {
             Self::Gone => WireError::hang_up(),
         }
     }
-}
-
-/// The answer to an invoke that was too long to be read whole.
-pub(crate) fn too_large(kind: Option<&str>, length: u64) -> WireError {
-    let (kind, limit) = match kind {
-        Some("Event") => ("Event", ASYNCHRONOUS_BYTES_MAX),
-        _ => ("RequestResponse", SYNCHRONOUS_BYTES_MAX),
-    };
-    InvokeError::TooLarge { length: usize::try_from(length).unwrap_or(usize::MAX), kind, limit }.wire()
 }
 
 pub(crate) async fn invoke(

@@ -14,7 +14,7 @@ use durastack_durable::{
 use durastack_engine::{Payload, Token, TokenKey, TokenKind};
 use durastack_names::{ExecutionArn, ExecutionId, FunctionArn, FunctionRef, Qualifier, Version};
 use durastack_runner::Runner;
-use durastack_wire::{Caller, IntoWire};
+use durastack_wire::Caller;
 use serde_json::Value;
 use lru::LruCache;
 use std::{
@@ -172,7 +172,7 @@ impl Lambda {
         let found = match self.resolve(caller, &reference, reference.qualifier.as_ref()) {
             Ok(found) => found,
             Err(error) => {
-                let wire = error.wire();
+                let wire = crate::error::catalog(&error);
                 return if wire.status.is_server_error() {
                     Err(error.into())
                 } else {
