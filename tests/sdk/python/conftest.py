@@ -4,6 +4,7 @@ import os
 import re
 
 import pytest
+import workflows
 from harness import NODE_FOLDER, Server
 
 SERVERS = pytest.StashKey[list]()
@@ -25,6 +26,13 @@ def fresh_server(request, tmp_path):
 def aws(server):
     """A boto3 client for Lambda."""
     return server.aws
+
+
+@pytest.fixture(scope="module")
+def functions(server):
+    """One function for each small workflow of workflows.py; named alike, in lower case with hyphens."""
+    for each in ("ECHO", "WAIT", "CALLBACK", "CALLBACK_IN_CONTEXT", "SLOW_STEP", "RAW", "CRASHING", "CALLER"):
+        server.deploy(each.lower().replace("_", "-"), getattr(workflows, each))
 
 
 @pytest.fixture

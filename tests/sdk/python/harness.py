@@ -300,6 +300,12 @@ class Server:
 
         return wait_for(suspended, f"{arn} to suspend", seconds)
 
+    def suspended(self, function, payload=None, **more):
+        """Starts an execution and waits until its first invocation has ended; returns its ARN."""
+        arn = self.start_execution(function, payload, **more)
+        self.wait_until_suspended(arn)
+        return arn
+
     def drive(self, arn, answer=APPROVED, seconds=PATIENCE_SECONDS, before_poll=lambda: None, aws=None):
         """Plays the people and the passing of time until an execution ends; returns its history.
 
