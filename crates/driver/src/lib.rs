@@ -9,7 +9,7 @@ mod perform;
 mod texts;
 mod time;
 
-pub use drive::{Ask, DriveError, Driver, NameClaim, Started};
+pub use drive::{Ask, DriveError, Driver, NameClaim, Started, status_number};
 pub use perform::{Performed, World};
 pub use texts::Texts;
 pub use time::{Advanced, Next, stored_offset};

@@ -65,7 +65,11 @@ impl StateEntry {
     pub fn at(execution: &Execution<Durable>, position: u64) -> Self {
         let life = &execution.life;
         execution.work.operation(position).map_or_else(
-            || Self::Execution { name: life.name.clone(), started: life.started, input: life.input.clone() },
+            || Self::Execution {
+                name: life.name.clone(),
+                started: life.started,
+                input: life.input.clone(),
+            },
             |operation| Self::Operation(Box::new(operation.clone())),
         )
     }
@@ -169,7 +173,8 @@ impl OperationsView<'_> {
         let head = &operation.head;
         let mut members = Map::new();
         members.insert("Id".into(), json!(head.id));
-        let optional = [("ParentId", &head.parent), ("Name", &head.name), ("SubType", &head.sub_type)];
+        let optional =
+            [("ParentId", &head.parent), ("Name", &head.name), ("SubType", &head.sub_type)];
         for (name, value) in optional {
             if let Some(value) = value {
                 members.insert(name.into(), json!(value));
@@ -245,10 +250,6 @@ pub(crate) fn error_value(json: &str) -> Value {
 }
 
 /// The id under which callers answer a callback.
-pub(crate) fn callback_id(
-    key: &TokenKey,
-    execution: ExecutionId,
-    number: u64,
-) -> String {
+pub(crate) fn callback_id(key: &TokenKey, execution: ExecutionId, number: u64) -> String {
     key.seal(&Token { kind: TokenKind::Callback, execution, number, counter: 0 })
 }

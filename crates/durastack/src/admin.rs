@@ -20,11 +20,16 @@ struct Advance {
 }
 
 /// Answers a request to the admin API.
-pub(crate) async fn answer(driver: &Arc<Driver<Durable>>, clock: &Clock, request: &Request<Bytes>) -> Response<Bytes> {
+pub(crate) async fn answer(
+    driver: &Arc<Driver<Durable>>,
+    clock: &Clock,
+    request: &Request<Bytes>,
+) -> Response<Bytes> {
     match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/_durastack/health") => {
-            respond(StatusCode::OK, &json!({ "status": "running", "version": env!("CARGO_PKG_VERSION") }))
-        }
+        (&Method::GET | &Method::HEAD, "/_durastack/health") => respond(
+            StatusCode::OK,
+            &json!({ "status": "running", "version": env!("CARGO_PKG_VERSION") }),
+        ),
         (&Method::GET | &Method::HEAD, "/_localstack/health") => respond(
             StatusCode::OK,
             &json!({
@@ -35,9 +40,13 @@ pub(crate) async fn answer(driver: &Arc<Driver<Durable>>, clock: &Clock, request
         ),
         (&Method::GET, "/_durastack/clock") => show_clock(driver, clock).await,
         (&Method::POST, "/_durastack/clock/advance") => advance(driver, request.body()).await,
-        (_, "/_durastack/health" | "/_localstack/health" | "/_durastack/clock" | "/_durastack/clock/advance") => {
-            refuse(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method")
-        }
+        (
+            _,
+            "/_durastack/health"
+            | "/_localstack/health"
+            | "/_durastack/clock"
+            | "/_durastack/clock/advance",
+        ) => refuse(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method"),
         _ => refuse(StatusCode::NOT_FOUND, "the admin API has no such path"),
     }
 }
@@ -65,10 +74,17 @@ async fn show_clock(driver: &Arc<Driver<Durable>>, clock: &Clock) -> Response<By
 async fn advance(driver: &Arc<Driver<Durable>>, body: &Bytes) -> Response<Bytes> {
     let by = match serde_json::from_slice::<Advance>(body) {
         Ok(advance) => advance.by,
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("the body must be like {{\"by\":\"30d\"}}: {error}")),
+        Err(error) => {
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                &format!("the body must be like {{\"by\":\"30d\"}}: {error}"),
+            );
+        }
     };
     let Some(by) = parse_duration(&by).filter(|by| *by <= ADVANCE_MAX) else {
-        let text = format!("'{by}' is not a duration such as 30d, 1h30m, 45s or 250ms, of at most a hundred years");
+        let text = format!(
+            "'{by}' is not a duration such as 30d, 1h30m, 45s or 250ms, of at most a hundred years"
+        );
         return refuse(StatusCode::BAD_REQUEST, &text);
     };
     // The turn goes on even if the client does not wait for its end.
@@ -143,9 +159,18 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_people_write_them() {
-        for (text, ms) in [("30d", 2_592_000_000), ("1h30m", 5_400_000), ("45s", 45_000), ("250ms", 250), ("2w", 1_209_600_000)] {
+        for (text, ms) in [
+            ("30d", 2_592_000_000),
+            ("1h30m", 5_400_000),
+            ("45s", 45_000),
+            ("250ms", 250),
+            ("2w", 1_209_600_000),
+        ] {
             assert_eq!(parse_duration(text), Some(Duration::from_millis(ms)), "{text}");
-            assert_eq!(parse_duration(&banner::duration(Duration::from_millis(ms))), Some(Duration::from_millis(ms)));
+            assert_eq!(
+                parse_duration(&banner::duration(Duration::from_millis(ms))),
+                Some(Duration::from_millis(ms))
+            );
         }
         for text in ["", "30", "d", "-1d", "1y", "1.5h", "99999999999999999999d"] {
             assert_eq!(parse_duration(text), None, "{text}");

@@ -25,13 +25,18 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
         Auth::Strict => "test / test (signatures are verified)",
         Auth::Off => "any (signatures are not verified)",
     };
-    let data = facts.data.map_or_else(|| "temporary, gone at the end".to_owned(), |path| path.display().to_string());
+    let data = facts
+        .data
+        .map_or_else(|| "temporary, gone at the end".to_owned(), |path| path.display().to_string());
     let port = if facts.port == 4566 { String::new() } else { format!(" --port {}", facts.port) };
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         writeln!(text, "  {dim}{name:<10}{end}{value}").expect("writing to a String");
     };
-    line("endpoint", &format!("{bold}{}{end}  (AWS Lambda with durable functions, STS)", facts.endpoint));
+    line(
+        "endpoint",
+        &format!("{bold}{}{end}  (AWS Lambda with durable functions, STS)", facts.endpoint),
+    );
     line("keys", keys);
     line("clock", &clock(facts.clock));
     line("data", &data);

@@ -22,7 +22,9 @@ use tracing_subscriber::EnvFilter;
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("failed to print"),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("failed to print")
+        }
         _ => Ok(()),
     }
 }
@@ -39,7 +41,9 @@ pub(crate) fn start_tracing(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
+        LogFormat::Text => {
+            builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init()
+        }
         LogFormat::Json => builder.json().init(),
     }
 }
@@ -76,11 +80,14 @@ struct Line {
 impl FunctionLogs {
     /// Starts the thread that writes. It ends when the logs are dropped.
     pub(crate) fn start(folder: PathBuf, show: bool) -> Result<(Self, JoinHandle<()>)> {
-        fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("failed to create {}", folder.display()))?;
         let (sender, receiver) = sync_channel(LINES_WAITING_MAX);
-        let writer = Writer { folder, show, colour: std::io::stdout().is_terminal(), files: HashMap::new() };
+        let writer =
+            Writer { folder, show, colour: std::io::stdout().is_terminal(), files: HashMap::new() };
         let thread = std::thread::Builder::new().name("function-logs".to_owned());
-        let thread = thread.spawn(move || writer.run(&receiver)).context("failed to start a thread")?;
+        let thread =
+            thread.spawn(move || writer.run(&receiver)).context("failed to start a thread")?;
         Ok((Self { lines: sender, lost: AtomicU64::new(0) }, thread))
     }
 }
@@ -103,7 +110,10 @@ impl Logs for FunctionLogs {
         if self.lines.try_send(owned).is_err() {
             let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
             if lost.is_power_of_two() {
-                tracing::warn!(lost, "functions print faster than their lines can be written; some are lost");
+                tracing::warn!(
+                    lost,
+                    "functions print faster than their lines can be written; some are lost"
+                );
             }
         }
     }
@@ -148,7 +158,9 @@ impl Writer {
             (true, _) => ("", "\x1b[36m", "\x1b[0m"),
         };
         let name = format!("{bright}{}{}", line.function, if bright.is_empty() { "" } else { end });
-        text.lines().map(|part| format!("{dim}{name} | {part}{}\n", if dim.is_empty() { "" } else { end })).collect()
+        text.lines()
+            .map(|part| format!("{dim}{name} | {part}{}\n", if dim.is_empty() { "" } else { end }))
+            .collect()
     }
 
     fn keep(&mut self, line: &Line) -> std::io::Result<()> {

@@ -168,8 +168,10 @@ impl Options {
     pub(crate) fn new(flags: Flags) -> Result<Self> {
         let (file, base) = read_file(flags.config.as_deref())?;
         let in_file = |path: Option<PathBuf>| path.map(|path| base.join(path));
-        let ephemeral = flags.ephemeral || (flags.data.is_none() && file.ephemeral.unwrap_or(false));
-        let data = flags.data.or_else(|| in_file(file.data)).unwrap_or_else(|| DEFAULT_FOLDER.into());
+        let ephemeral =
+            flags.ephemeral || (flags.data.is_none() && file.ephemeral.unwrap_or(false));
+        let data =
+            flags.data.or_else(|| in_file(file.data)).unwrap_or_else(|| DEFAULT_FOLDER.into());
         let processes = flags.processes.or(file.processes).unwrap_or(DEFAULT_PROCESSES);
         if processes == 0 {
             bail!("--processes must be at least 1");
@@ -213,14 +215,24 @@ fn read_file(chosen: Option<&Path>) -> Result<(File, PathBuf)> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && chosen.is_none() => {
             return Ok((File::default(), base));
         }
-        Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("failed to read {}", path.display()));
+        }
     };
-    let file = toml::from_str(&text).with_context(|| format!("failed to understand {}", path.display()))?;
+    let file = toml::from_str(&text)
+        .with_context(|| format!("failed to understand {}", path.display()))?;
     Ok((file, base))
 }
 
 fn key(key: FileKey) -> Result<Key> {
     let account = key.account.as_deref().unwrap_or("000000000000");
-    let account = account.parse().with_context(|| format!("the account of the key '{}'", key.id))?;
-    Ok(Key { id: key.id, secret: Secret::new(key.secret), token: key.token.map(Secret::new), expires: None, account })
+    let account =
+        account.parse().with_context(|| format!("the account of the key '{}'", key.id))?;
+    Ok(Key {
+        id: key.id,
+        secret: Secret::new(key.secret),
+        token: key.token.map(Secret::new),
+        expires: None,
+        account,
+    })
 }

@@ -8,7 +8,7 @@ use durastack_durable::Durable;
 use durastack_edge::{Context, Handler};
 use durastack_gate::{Admitted, Gate, Service};
 use durastack_svc_lambda::Lambda;
-use durastack_wire::{Op, Routes, coverage_markdown, unknown_operation};
+use durastack_wire::{Found, Op, Routes, coverage_markdown, unknown_operation};
 use http::{Request, Response, request::Parts};
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) gate: Gate,
-    pub(crate) lambda: Routes<Lambda>,
+    pub(crate) routes: Routes<Lambda>,
+    pub(crate) lambda: Arc<Lambda>,
     pub(crate) driver: Arc<Driver<Durable>>,
     pub(crate) clock: Clock,
 }
@@ -24,7 +25,7 @@ pub(crate) struct Server {
 impl Server {
     fn op(&self, service: Service, head: &Parts) -> Option<&Op> {
         match service {
-            Service::Lambda => self.lambda.find(&head.method, &head.uri).map(|found| found.into_op()),
+            Service::Lambda => self.routes.find(&head.method, &head.uri).map(Found::into_op),
             // Told by its action, which stands in the body.
             Service::Sts => None,
         }
@@ -37,13 +38,21 @@ impl Handler for Server {
     }
 
     fn too_large(&self, head: &Parts, context: &Context, length: Option<u64>) -> Response<Bytes> {
-        self.gate.too_large(head, context.peer, &context.request_id, length, |service| self.op(service, head))
+        self.gate.too_large(head, context.peer, &context.request_id, length, |service| {
+            self.op(service, head)
+        })
     }
 
-    async fn call(self: Arc<Self>, mut request: Request<Bytes>, context: Context) -> Option<Response<Bytes>> {
+    async fn call(
+        self: Arc<Self>,
+        mut request: Request<Bytes>,
+        context: Context,
+    ) -> Option<Response<Bytes>> {
         let Context { request_id, peer, gone } = context;
         let (service, caller) = match self.gate.admit(&request, peer, &request_id) {
-            Ok(Admitted::Admin) => return Some(admin::answer(&self.driver, &self.clock, &request).await),
+            Ok(Admitted::Admin) => {
+                return Some(admin::answer(&self.driver, &self.clock, &request).await);
+            }
             Ok(Admitted::Service { service, caller }) => (service, caller),
             Err(refusal) => return Some(*refusal),
         };
@@ -52,8 +61,10 @@ impl Handler for Server {
             Service::Lambda => {
                 request.extensions_mut().insert(gone);
                 let (method, uri) = (request.method().clone(), request.uri().clone());
-                match self.lambda.find(&method, &uri) {
-                    Some(found) => self.lambda.call(found, request, caller, request_id).await,
+                match self.routes.find(&method, &uri) {
+                    Some(found) => {
+                        self.routes.call(&self.lambda, found, request, caller, request_id).await
+                    }
                     None => unknown_operation().render(&request_id),
                 }
             }
@@ -63,8 +74,10 @@ impl Handler for Server {
 
 /// The table of all operations, as Markdown.
 pub(crate) fn coverage() -> String {
-    let mut text = String::from("# Operations\n\nMade by `durastack coverage` from the code's own tables.\n\n");
-    text.push_str(&coverage_markdown("AWS Lambda", &durastack_svc_lambda::ops()));
+    let mut text = String::from(
+        "# Operations\n\nMade by `durastack coverage` from the code's own tables.\n\n",
+    );
+    text.push_str(&coverage_markdown("AWS Lambda", durastack_svc_lambda::routes().ops()));
     text.push('\n');
     text.push_str(&coverage_markdown("AWS STS", &durastack_svc_sts::ops()));
     text

@@ -61,7 +61,8 @@ async fn serve(options: Options) -> Result<()> {
         (None, None) => unreachable!("one of the two is there"),
     };
     let store = Sqlite::open(&folder, Entropy::secret())?;
-    let folder = folder.canonicalize().with_context(|| format!("failed to find {}", folder.display()))?;
+    let folder =
+        folder.canonicalize().with_context(|| format!("failed to find {}", folder.display()))?;
     let secret = store.secret();
     let store = Arc::new(store);
     let bytes: Arc<dyn Store> = store.clone();
@@ -77,8 +78,17 @@ async fn serve(options: Options) -> Result<()> {
     let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?;
 
     let (logs, log_writer) = FunctionLogs::start(folder.join("logs"), options.function_logs)?;
-    let runner = Runner::start(runner_settings(&options, &folder, address)?, clock.clone(), Arc::new(logs)).await?;
-    let catalog = Catalog::open(Arc::clone(&bytes), folder.join("code"), clock.clone(), options.change_window).await?;
+    let runner =
+        Runner::start(runner_settings(&options, &folder, address)?, clock.clone(), Arc::new(logs))
+            .await?;
+    let catalog = Catalog::open(
+        Arc::clone(&bytes),
+        folder.join("code"),
+        clock.clone(),
+        Entropy::system(),
+        options.change_window,
+    )
+    .await?;
     let driver: Arc<Driver<Durable>> = Driver::new(bytes, clock.clone(), CACHE_BYTES);
     let lambda = Lambda::new(Parts {
         catalog,
@@ -95,7 +105,13 @@ async fn serve(options: Options) -> Result<()> {
 
     let stop = CancellationToken::new();
     let interrupted = interruptions(stop.clone())?;
-    let server = Server { gate, lambda: durastack_svc_lambda::routes(Arc::clone(&lambda)), driver: Arc::clone(&driver), clock: clock.clone() };
+    let server = Server {
+        gate,
+        routes: durastack_svc_lambda::routes(),
+        lambda: Arc::clone(&lambda),
+        driver: Arc::clone(&driver),
+        clock: clock.clone(),
+    };
     let edge = EdgeOptions { grace: GRACE, ..EdgeOptions::default() };
     let timekeeper = interrupted.tasks.spawn(Arc::clone(&driver).keep_time());
     announce(&options, &folder, address, &clock, resumed)?;
@@ -138,7 +154,11 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-fn runner_settings(options: &Options, folder: &Path, address: SocketAddr) -> Result<RunnerSettings> {
+fn runner_settings(
+    options: &Options,
+    folder: &Path,
+    address: SocketAddr,
+) -> Result<RunnerSettings> {
     let start_folder = std::env::current_dir().context("failed to learn the working directory")?;
     let endpoint = format!("http://{}", SocketAddr::new(reachable(address), address.port()));
     let mut settings = RunnerSettings::new(endpoint, folder.join("run"), start_folder);
@@ -156,7 +176,13 @@ fn reachable(address: SocketAddr) -> std::net::IpAddr {
     }
 }
 
-fn announce(options: &Options, folder: &Path, address: SocketAddr, clock: &Clock, resumed: usize) -> Result<()> {
+fn announce(
+    options: &Options,
+    folder: &Path,
+    address: SocketAddr,
+    clock: &Clock,
+    resumed: usize,
+) -> Result<()> {
     let host = match reachable(address) {
         ip if ip.is_loopback() && ip.is_ipv4() => "localhost".to_owned(),
         ip => SocketAddr::new(ip, 0).to_string().trim_end_matches(":0").to_owned(),

@@ -3,12 +3,7 @@
 //! Source: Lambda developer guide, "How Lambda handles errors and retries with asynchronous invocation": two more
 //! attempts, one minute and then two minutes later.
 
-use crate::{
-    catalog::Resolved,
-    durable_error::DurableError,
-    invoke::InvokeError,
-    lambda::Lambda,
-};
+use crate::{catalog::Resolved, durable_error::DurableError, invoke::InvokeError, lambda::Lambda};
 use bytes::Bytes;
 use durastack_clock::Timestamp;
 use durastack_names::{FunctionArn, Version};
@@ -52,7 +47,11 @@ const LOOK: Duration = Duration::from_millis(500);
 
 impl Lambda {
     /// Keeps an event, and runs it. Returns when it is durable.
-    pub(crate) async fn queue(self: &Arc<Self>, found: &Resolved, invocation: Invocation) -> Result<(), InvokeError> {
+    pub(crate) async fn queue(
+        self: &Arc<Self>,
+        found: &Resolved,
+        invocation: Invocation,
+    ) -> Result<(), InvokeError> {
         let queued = Queued {
             function: found.function.arn.clone(),
             scope: found.function.incarnation.clone(),
@@ -78,14 +77,17 @@ impl Lambda {
     pub async fn recover_events(self: &Arc<Self>) -> Result<(), StoreError> {
         let mut after = None;
         loop {
-            let query = RecordsQuery { namespace: NAMESPACE, prefix: String::new(), after, limit: 256 };
+            let query =
+                RecordsQuery { namespace: NAMESPACE, prefix: String::new(), after, limit: 256 };
             let page = self.driver.store().records(query).await?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = Some(last.clone());
             for (key, value) in page {
                 match serde_json::from_slice(&value.value) {
                     Ok(queued) => self.run_queued(queued),
-                    Err(error) => tracing::error!(key, %error, "an accepted event cannot be read and is left alone"),
+                    Err(error) => {
+                        tracing::error!(key, %error, "an accepted event cannot be read and is left alone")
+                    }
                 }
             }
         }
@@ -125,7 +127,8 @@ impl Lambda {
                 Ran::Done => return self.forget(&queued).await,
                 Ran::Failed => {}
             }
-            let Some(pause) = usize::try_from(queued.attempts).ok().and_then(|n| PAUSES.get(n)) else {
+            let Some(pause) = usize::try_from(queued.attempts).ok().and_then(|n| PAUSES.get(n))
+            else {
                 tracing::warn!(function = %queued.function, request_id = queued.request_id, "an event failed for good");
                 return self.forget(&queued).await;
             };
@@ -136,7 +139,9 @@ impl Lambda {
     }
 
     async fn run_once(&self, queued: &Queued) -> Ran {
-        let Some(found) = self.pinned(&queued.function, &queued.scope, queued.version) else { return Ran::Done };
+        let Some(found) = self.pinned(&queued.function, &queued.scope, queued.version) else {
+            return Ran::Done;
+        };
         let function = match self.runnable(&found).await {
             Ok(function) => function,
             Err(error) => {
@@ -166,7 +171,8 @@ impl Lambda {
     }
 
     async fn keep(&self, queued: &Queued) -> Result<(), StoreError> {
-        let value = serde_json::to_vec(queued).expect("an event's record has string keys and no failing parts");
+        let value = serde_json::to_vec(queued)
+            .expect("an event's record has string keys and no failing parts");
         self.write_event(&queued.request_id, Some(value.into())).await
     }
 
@@ -175,7 +181,8 @@ impl Lambda {
     }
 
     async fn write_event(&self, key: &str, value: Option<Bytes>) -> Result<(), StoreError> {
-        let change = Change { namespace: NAMESPACE, key: key.to_owned(), value, expect: Expect::Anything };
+        let change =
+            Change { namespace: NAMESPACE, key: key.to_owned(), value, expect: Expect::Anything };
         self.driver.store().commit(Batch { records: vec![change], ..Batch::default() }).await
     }
 }

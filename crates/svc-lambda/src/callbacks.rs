@@ -1,10 +1,10 @@
 //! Answers to callbacks, from outside.
 
 use crate::{durable_error::DurableError, lambda::Lambda, shapes::is_base64};
+use bytes::Bytes;
 use durastack_durable::{Answer, Command, ErrorObject, PAYLOAD_BYTES_MAX, Rejection};
 use durastack_engine::{Command as Asked, Stash, TokenKind};
 use durastack_wire::{BadShape, Call, Constraints, Empty, FromRequest, Request};
-use bytes::Bytes;
 use std::sync::Arc;
 
 /// How much of a body is read: what is longer than a callback's result may be is refused with the service's text.
@@ -55,9 +55,15 @@ impl FromRequest for HeartbeatInput {
     }
 }
 
-pub(crate) async fn succeed(lambda: Arc<Lambda>, input: SucceedInput, _: Call) -> Result<Empty, DurableError> {
+pub(crate) async fn succeed(
+    lambda: Arc<Lambda>,
+    input: SucceedInput,
+    _: Call,
+) -> Result<Empty, DurableError> {
     if input.result.len() as u64 > PAYLOAD_BYTES_MAX {
-        let text = format!("Callback result size must be less than or equal to {PAYLOAD_BYTES_MAX} bytes.");
+        let text = format!(
+            "Callback result size must be less than or equal to {PAYLOAD_BYTES_MAX} bytes."
+        );
         return Err(DurableError::invalid(text));
     }
     let text = String::from_utf8(input.result.to_vec())
@@ -67,20 +73,35 @@ pub(crate) async fn succeed(lambda: Arc<Lambda>, input: SucceedInput, _: Call) -
     answer(&lambda, &input.id, Answer::Success(result), stash).await
 }
 
-pub(crate) async fn fail(lambda: Arc<Lambda>, input: FailInput, _: Call) -> Result<Empty, DurableError> {
+pub(crate) async fn fail(
+    lambda: Arc<Lambda>,
+    input: FailInput,
+    _: Call,
+) -> Result<Empty, DurableError> {
     let mut stash = Stash::default();
     let error = input.error.map(|error| error.stash(&mut stash));
     if error.as_ref().is_some_and(|error| error.length() > PAYLOAD_BYTES_MAX) {
-        return Err(DurableError::invalid(format!("Error object size must be less than {PAYLOAD_BYTES_MAX} bytes.")));
+        return Err(DurableError::invalid(format!(
+            "Error object size must be less than {PAYLOAD_BYTES_MAX} bytes."
+        )));
     }
     answer(&lambda, &input.id, Answer::Failure(error), stash).await
 }
 
-pub(crate) async fn heartbeat(lambda: Arc<Lambda>, input: HeartbeatInput, _: Call) -> Result<Empty, DurableError> {
+pub(crate) async fn heartbeat(
+    lambda: Arc<Lambda>,
+    input: HeartbeatInput,
+    _: Call,
+) -> Result<Empty, DurableError> {
     answer(&lambda, &input.id, Answer::Heartbeat, Stash::default()).await
 }
 
-async fn answer(lambda: &Lambda, id: &str, answer: Answer, stash: Stash) -> Result<Empty, DurableError> {
+async fn answer(
+    lambda: &Lambda,
+    id: &str,
+    answer: Answer,
+    stash: Stash,
+) -> Result<Empty, DurableError> {
     let token = lambda
         .tokens
         .open(TokenKind::Callback, id)

@@ -7,10 +7,12 @@ use crate::{
 };
 use durastack_driver::Ask;
 use durastack_durable::{
-    Action, CallbackOptions, ChainedOptions, Checkpoint, Command, Durable, ErrorObject, OperationKind, Rejection, Reply,
-    StateEntry, TimeForm, Update, visible_page,
+    Action, CallbackOptions, ChainedOptions, Checkpoint, Command, Durable, ErrorObject,
+    OperationKind, Rejection, Reply, StateEntry, TimeForm, Update, visible_page,
 };
-use durastack_engine::{Command as Asked, Event, Execution, LifeEvent, Record, Stash, Token, TokenKind};
+use durastack_engine::{
+    Command as Asked, Event, Execution, LifeEvent, Record, Stash, Token, TokenKind,
+};
 use durastack_names::{ExecutionArn, Marker};
 use durastack_wire::{BadShape, Call, Constraints, FromRequest, Json, Request};
 use serde::Deserialize;
@@ -108,7 +110,9 @@ impl FromRequest for CheckpointInput {
             update.check(&mut c, index + 1);
         }
         c.finish()?;
-        let (Some(arn), Some(token)) = (arn, body.checkpoint_token) else { unreachable!("both were required above") };
+        let (Some(arn), Some(token)) = (arn, body.checkpoint_token) else {
+            unreachable!("both were required above")
+        };
         Ok(Self { arn, token, client_token: body.client_token, updates })
     }
 }
@@ -142,15 +146,24 @@ impl WireUpdate {
         c.one_of(&at("Type"), self.r#type.as_deref(), &OperationKind::ALL.map(OperationKind::word));
         c.required(&at("Action"), self.action.as_ref());
         c.one_of(&at("Action"), self.action.as_deref(), &Action::ALL.map(Action::word));
-        if self.payload.as_ref().is_some_and(|payload| payload.chars().count() > PAYLOAD_CHARS_MAX) {
+        if self.payload.as_ref().is_some_and(|payload| payload.chars().count() > PAYLOAD_CHARS_MAX)
+        {
             let text = format!("Member must have length less than or equal to {PAYLOAD_CHARS_MAX}");
             c.broken_sensitive(&at("Payload"), text);
         }
         let delay = self.step_options.as_ref().and_then(|o| o.next_attempt_delay_seconds);
         c.range(&at("StepOptions.NextAttemptDelaySeconds"), delay, 1..=DELAY_S_MAX);
-        c.range(&at("WaitOptions.WaitSeconds"), self.wait_options.as_ref().and_then(|o| o.wait_seconds), 1..=DELAY_S_MAX);
+        c.range(
+            &at("WaitOptions.WaitSeconds"),
+            self.wait_options.as_ref().and_then(|o| o.wait_seconds),
+            1..=DELAY_S_MAX,
+        );
         if let Some(options) = &self.callback_options {
-            c.range(&at("CallbackOptions.TimeoutSeconds"), options.timeout_seconds, 0..=CALLBACK_S_MAX);
+            c.range(
+                &at("CallbackOptions.TimeoutSeconds"),
+                options.timeout_seconds,
+                0..=CALLBACK_S_MAX,
+            );
             let heartbeat = options.heartbeat_timeout_seconds;
             c.range(&at("CallbackOptions.HeartbeatTimeoutSeconds"), heartbeat, 0..=CALLBACK_S_MAX);
         }
@@ -158,28 +171,44 @@ impl WireUpdate {
             let name = options.function_name.as_deref();
             c.required(&at("ChainedInvokeOptions.FunctionName"), name);
             c.length(&at("ChainedInvokeOptions.FunctionName"), name, 1..=256);
-            c.length(&at("ChainedInvokeOptions.XAmznTraceId"), options.x_amzn_trace_id.as_deref(), 0..=8192);
+            c.length(
+                &at("ChainedInvokeOptions.XAmznTraceId"),
+                options.x_amzn_trace_id.as_deref(),
+                0..=8192,
+            );
         }
     }
 
     /// The update for the engine, with its chained target looked up.
-    fn resolve(self, lambda: &Lambda, call: &Call, stash: &mut Stash) -> Result<Update, DurableError> {
+    fn resolve(
+        self,
+        lambda: &Lambda,
+        call: &Call,
+        stash: &mut Stash,
+    ) -> Result<Update, DurableError> {
         let chained = match self.chained_invoke_options {
             Some(options) => Some(ChainedOptions {
-                target: lambda.chained_target(&call.caller, options.function_name.as_deref().unwrap_or_default())?,
+                target: lambda.chained_target(
+                    &call.caller,
+                    options.function_name.as_deref().unwrap_or_default(),
+                )?,
                 function_name: options.function_name.unwrap_or_default(),
                 tenant_id: check_tenant(options.tenant_id)?,
                 trace_header: options.x_amzn_trace_id,
             }),
             None => None,
         };
-        let kind = OperationKind::ALL.into_iter().find(|kind| Some(kind.word()) == self.r#type.as_deref());
-        let action = Action::ALL.into_iter().find(|action| Some(action.word()) == self.action.as_deref());
+        let kind =
+            OperationKind::ALL.into_iter().find(|kind| Some(kind.word()) == self.r#type.as_deref());
+        let action =
+            Action::ALL.into_iter().find(|action| Some(action.word()) == self.action.as_deref());
         let callback = self.callback_options.as_ref();
         Ok(Update {
             id: self.id.unwrap_or_default(),
             kind: kind.ok_or_else(|| DurableError::invalid("Unknown operation type."))?,
-            action: action.ok_or_else(|| DurableError::invalid("Invalid action for the given operation type."))?,
+            action: action.ok_or_else(|| {
+                DurableError::invalid("Invalid action for the given operation type.")
+            })?,
             parent: self.parent_id,
             name: self.name,
             sub_type: self.sub_type,
@@ -203,9 +232,9 @@ fn check_tenant(tenant_id: Option<String>) -> Result<Option<String>, DurableErro
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/=+-@ ".contains(&b))
     };
     match tenant_id {
-        Some(text) if !fits(&text) => {
-            Err(DurableError::invalid("TenantId must be 1 to 256 characters matching [a-zA-Z0-9._:/=+-@ ]."))
-        }
+        Some(text) if !fits(&text) => Err(DurableError::invalid(
+            "TenantId must be 1 to 256 characters matching [a-zA-Z0-9._:/=+-@ ].",
+        )),
         other => Ok(other),
     }
 }
@@ -229,7 +258,11 @@ pub(crate) async fn checkpoint(
     let (client_token, ahead) = (input.client_token, lambda.clock.offset());
     let repeated = {
         let client_token = client_token.clone();
-        move |execution: &mut Execution<Durable>| match repeated_reply(execution, client_token.as_deref(), &token) {
+        move |execution: &mut Execution<Durable>| match repeated_reply(
+            execution,
+            client_token.as_deref(),
+            &token,
+        ) {
             Some(reply) => Ask::Answer(reply),
             None => Ask::Decide(Asked::Work(Command::Checkpoint(Checkpoint {
                 invocation: token.number,
@@ -240,11 +273,14 @@ pub(crate) async fn checkpoint(
     };
     let tell = move |execution: &mut Execution<Durable>, records: &[Record<Durable>]| {
         let (positions, next) = tell_delta(execution, records);
-        let entries = positions.iter().map(|position| StateEntry::at(execution, *position)).collect();
+        let entries =
+            positions.iter().map(|position| StateEntry::at(execution, *position)).collect();
         let client_token = client_token.unwrap_or_default();
         let reply = Reply { client_token, counter: token.counter, entries, next, ahead };
         // A reply that withholds the token is not kept: a repeat of its request meets a spent token.
-        if let (Some(live), false, true) = (&mut execution.work.live, reply.client_token.is_empty(), next.is_some()) {
+        if let (Some(live), false, true) =
+            (&mut execution.work.live, reply.client_token.is_empty(), next.is_some())
+        {
             live.reply = Some(reply.clone());
         }
         reply
@@ -259,15 +295,24 @@ pub(crate) async fn checkpoint(
 }
 
 /// The reply to the same request, if this is a repeat of the last one that was accepted.
-fn repeated_reply(execution: &Execution<Durable>, client_token: Option<&str>, token: &Token) -> Option<Reply> {
+fn repeated_reply(
+    execution: &Execution<Durable>,
+    client_token: Option<&str>,
+    token: &Token,
+) -> Option<Reply> {
     let live = execution.work.live.as_ref().filter(|live| live.number == token.number)?;
     let reply = live.reply.as_ref()?;
-    (client_token == Some(&*reply.client_token) && reply.counter == token.counter).then(|| reply.clone())
+    (client_token == Some(&*reply.client_token) && reply.counter == token.counter)
+        .then(|| reply.clone())
 }
 
 /// What the request touched, and what else the handler has not seen, as positions; and the next token's counter.
-fn tell_delta(execution: &mut Execution<Durable>, records: &[Record<Durable>]) -> (BTreeSet<u64>, Option<u64>) {
-    let ends = |record: &Record<Durable>| matches!(record.event, Event::Life(LifeEvent::Ended { .. }));
+fn tell_delta(
+    execution: &mut Execution<Durable>,
+    records: &[Record<Durable>],
+) -> (BTreeSet<u64>, Option<u64>) {
+    let ends =
+        |record: &Record<Durable>| matches!(record.event, Event::Life(LifeEvent::Ended { .. }));
     let (mut positions, next) = execution.work.tell_checkpoint(records.iter().any(ends));
     positions.extend(records.iter().filter_map(|record| match &record.event {
         Event::Work(event) => event.operation(),
@@ -292,16 +337,28 @@ impl FromRequest for StateInput {
         check_token(&mut c, token.as_deref());
         let page = check_page(&mut c, request);
         c.finish()?;
-        let (Some(arn), Some(token)) = (arn, token) else { unreachable!("both were required above") };
+        let (Some(arn), Some(token)) = (arn, token) else {
+            unreachable!("both were required above")
+        };
         Ok(Self { arn, token, marker: page.marker, count_max: page.count })
     }
 }
 
-pub(crate) async fn state(lambda: Arc<Lambda>, input: StateInput, call: Call) -> Result<Json<Value>, DurableError> {
+pub(crate) async fn state(
+    lambda: Arc<Lambda>,
+    input: StateInput,
+    call: Call,
+) -> Result<Json<Value>, DurableError> {
     let id = lambda.execution_of(&call.caller, &input.arn)?;
-    let token = lambda.tokens.open(TokenKind::Checkpoint, &input.token).ok().filter(|token| token.execution == id);
+    let token = lambda
+        .tokens
+        .open(TokenKind::Checkpoint, &input.token)
+        .ok()
+        .filter(|token| token.execution == id);
     let from = match &input.marker {
-        Some(marker) => marker.position().parse().map_err(|_| DurableError::invalid("Invalid marker"))?,
+        Some(marker) => {
+            marker.position().parse().map_err(|_| DurableError::invalid("Invalid marker"))?
+        }
         None => 0,
     };
     let count_max = input.count_max;
@@ -309,17 +366,24 @@ pub(crate) async fn state(lambda: Arc<Lambda>, input: StateInput, call: Call) ->
         .driver
         .read(id, move |execution| {
             let live = execution.work.live.as_ref().filter(|_| execution.life.is_open());
-            let valid = |token: &Token| live.is_some_and(|l| l.number == token.number && l.counter == token.counter);
+            let valid = |token: &Token| {
+                live.is_some_and(|l| l.number == token.number && l.counter == token.counter)
+            };
             if !token.as_ref().is_some_and(valid) {
                 return Err(Rejection::InvalidToken);
             }
             let page = visible_page(execution, from, count_max, false);
-            let entries: Vec<_> = page.positions.iter().map(|position| StateEntry::at(execution, *position)).collect();
+            let entries: Vec<_> = page
+                .positions
+                .iter()
+                .map(|position| StateEntry::at(execution, *position))
+                .collect();
             Ok((entries, page.next))
         })
         .await?;
     let (entries, next) = page?;
-    let operations = lambda.render(id, &entries, TimeForm::EpochSeconds, lambda.clock.offset()).await?;
+    let operations =
+        lambda.render(id, &entries, TimeForm::EpochSeconds, lambda.clock.offset()).await?;
     let mut body = json!({ "Operations": operations });
     if let Some(next) = next {
         body["NextMarker"] = json!(Marker::new(next).to_string());

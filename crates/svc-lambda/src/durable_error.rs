@@ -1,6 +1,6 @@
 //! Errors of the durable operations.
 
-use crate::packages::PackageError;
+use crate::{catalog::CatalogError, packages::PackageError};
 use durastack_driver::DriveError;
 use durastack_durable::Rejection;
 use durastack_engine::BadRecord;
@@ -23,13 +23,13 @@ pub(crate) enum DurableError {
     ExecutionUnknown,
     /// No such execution, named.
     #[error("Durable execution not found: {0}")]
-    ExecutionNotFound(ExecutionArn),
+    ExecutionNotFound(Box<ExecutionArn>),
     /// The name is in use with another input.
     #[error("A durable execution with the name '{0}' already exists with a different payload.")]
     AlreadyStarted(String),
     /// Of the function itself.
     #[error(transparent)]
-    Function(#[from] crate::catalog::CatalogError),
+    Function(Box<CatalogError>),
     /// The function's code cannot be unpacked.
     #[error("the function's code cannot be unpacked")]
     Package(#[from] PackageError),
@@ -47,6 +47,12 @@ pub(crate) enum DurableError {
 impl DurableError {
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
         Self::Invalid(text.into())
+    }
+}
+
+impl From<CatalogError> for DurableError {
+    fn from(error: CatalogError) -> Self {
+        Self::Function(Box::new(error))
     }
 }
 
@@ -73,12 +79,18 @@ impl IntoWire for DurableError {
             Self::Rejected(Rejection::CallbackClosed) => {
                 WireError::client(bad_request, "CallbackTimeoutException", self).capital()
             }
-            Self::Rejected(Rejection::CallbackUnknown) | Self::ExecutionUnknown | Self::ExecutionNotFound(_) => {
-                WireError::client(StatusCode::NOT_FOUND, "ResourceNotFoundException", self).capital()
+            Self::Rejected(Rejection::CallbackUnknown)
+            | Self::ExecutionUnknown
+            | Self::ExecutionNotFound(_) => {
+                WireError::client(StatusCode::NOT_FOUND, "ResourceNotFoundException", self)
+                    .capital()
             }
-            Self::AlreadyStarted(_) => {
-                WireError::client(StatusCode::CONFLICT, "DurableExecutionAlreadyStartedException", self).capital()
-            }
+            Self::AlreadyStarted(_) => WireError::client(
+                StatusCode::CONFLICT,
+                "DurableExecutionAlreadyStartedException",
+                self,
+            )
+            .capital(),
             Self::Function(error) => crate::error::catalog(error),
             Self::Package(_) => WireError::internal("ServiceException"),
             Self::Store(_) | Self::Journal(_) => WireError::internal("ServiceException"),

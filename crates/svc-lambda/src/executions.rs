@@ -7,11 +7,15 @@ use crate::{
 };
 use durastack_clock::Timestamp;
 use durastack_driver::status_number;
-use durastack_durable::{Definition, Durable, ErrorObject, HistoryView, PAYLOAD_BYTES_MAX, payloads_of, public_event};
+use durastack_durable::{
+    Definition, Durable, ErrorObject, HistoryView, PAYLOAD_BYTES_MAX, payloads_of, public_event,
+};
 use durastack_engine::{Command, Execution, Outcome, Payload, Stash, Status};
 use durastack_names::{ExecutionArn, ExecutionId, ExecutionName, FunctionRef, Marker, Qualifier};
 use durastack_store::{ListQuery, Row};
-use durastack_wire::{BadShape, Call, Constraints, EpochSeconds, FromRequest, Json, Problem, Request};
+use durastack_wire::{
+    BadShape, Call, Constraints, EpochSeconds, FromRequest, Json, Problem, Request,
+};
 use serde_json::{Value, json};
 use std::{str::FromStr, sync::Arc};
 
@@ -59,7 +63,11 @@ struct Shown {
     end: Option<(Timestamp, Outcome)>,
 }
 
-pub(crate) async fn get(lambda: Arc<Lambda>, input: GetInput, call: Call) -> Result<Json<Value>, DurableError> {
+pub(crate) async fn get(
+    lambda: Arc<Lambda>,
+    input: GetInput,
+    call: Call,
+) -> Result<Json<Value>, DurableError> {
     let id = lambda.execution_of(&call.caller, &input.arn)?;
     let shown = lambda
         .driver
@@ -137,7 +145,10 @@ impl FromRequest for HistoryInput {
         let newest_first = c.take(request.query("ReverseOrder")).flatten().unwrap_or(false);
         let page = check_page(&mut c, request);
         let from = page.marker.map(|marker| marker.position().parse::<u64>());
-        let from = c.take(from.transpose().map_err(|_| Problem::Constraint("Invalid marker".into()).at("Marker", "")));
+        let from = c.take(
+            from.transpose()
+                .map_err(|_| Problem::Constraint("Invalid marker".into()).at("Marker", "")),
+        );
         c.finish()?;
         let (Some(arn), Some(from)) = (arn, from) else { unreachable!("read above") };
         Ok(Self { arn, include_data, newest_first, from, count: page.count })
@@ -159,7 +170,12 @@ pub(crate) async fn history(
     };
     let texts = lambda.driver.texts(id, &payloads).await?;
     let text = |payload: &Payload| texts.of(payload);
-    let view = HistoryView { execution: id, include_data: input.include_data, key: &lambda.tokens, text: &text };
+    let view = HistoryView {
+        execution: id,
+        include_data: input.include_data,
+        key: &lambda.tokens,
+        text: &text,
+    };
     let events: Vec<Value> = page.iter().filter_map(|record| public_event(&view, record)).collect();
     let mut body = json!({ "Events": events });
     if let Some(next) = rest.first().and_then(|record| record.event_id) {
@@ -199,12 +215,25 @@ impl FromRequest for ListInput {
         let started_before = c.take(request.query_time("StartedBefore")).flatten();
         let oldest_first = c.take(request.query("ReverseOrder")).flatten().unwrap_or(false);
         let page = check_page(&mut c, request);
-        let after = page.marker.as_ref().map(list_position);
-        let after = c.take(after.transpose().ok_or_else(|| Problem::Constraint("Invalid marker".into()).at("Marker", "")));
+        let after = page.marker.as_ref().map(|marker| {
+            list_position(marker)
+                .ok_or_else(|| Problem::Constraint("Invalid marker".into()).at("Marker", ""))
+        });
+        let after = c.take(after.transpose());
         c.finish()?;
         let (Some(function), Some(after)) = (function, after) else { unreachable!("read above") };
         let count = page.count;
-        Ok(Self { function, qualifier, name, statuses, started_after, started_before, oldest_first, after, count })
+        Ok(Self {
+            function,
+            qualifier,
+            name,
+            statuses,
+            started_after,
+            started_before,
+            oldest_first,
+            after,
+            count,
+        })
     }
 }
 
@@ -213,7 +242,11 @@ fn list_position(marker: &Marker) -> Option<(i64, ExecutionId)> {
     Some((started.parse().ok()?, ExecutionId::from_str(id).ok()?))
 }
 
-pub(crate) async fn list(lambda: Arc<Lambda>, input: ListInput, call: Call) -> Result<Json<Value>, DurableError> {
+pub(crate) async fn list(
+    lambda: Arc<Lambda>,
+    input: ListInput,
+    call: Call,
+) -> Result<Json<Value>, DurableError> {
     let found = lambda.find_listed(&call.caller, &input.function, input.qualifier.as_ref())?;
     let wanted = |(status, word): &(Status, &str)| {
         input.statuses.iter().any(|asked| asked == word).then(|| status_number(*status))
@@ -238,11 +271,13 @@ pub(crate) async fn list(lambda: Arc<Lambda>, input: ListInput, call: Call) -> R
     let more = rows.len() > input.count;
     rows.truncate(input.count);
     let next = rows.last().filter(|_| more).map(|row| {
-        Marker::new(format!("{} {}", row.started, ExecutionId::from_bytes(row.execution))).to_string()
+        Marker::new(format!("{} {}", row.started, ExecutionId::from_bytes(row.execution)))
+            .to_string()
     });
     let now = lambda.clock.now().millis();
     let alive = |row: &&Row| row.expires.is_none_or(|expires| expires > now);
-    let shown: Result<Vec<Value>, _> = rows.iter().filter(alive).map(|row| listed(&found.function, row)).collect();
+    let shown: Result<Vec<Value>, _> =
+        rows.iter().filter(alive).map(|row| listed(&found.function, row)).collect();
     let mut body = json!({ "DurableExecutions": shown? });
     if let Some(next) = next {
         body["NextMarker"] = json!(next);
@@ -287,16 +322,23 @@ impl FromRequest for StopInput {
     }
 }
 
-pub(crate) async fn stop(lambda: Arc<Lambda>, input: StopInput, call: Call) -> Result<Json<Value>, DurableError> {
+pub(crate) async fn stop(
+    lambda: Arc<Lambda>,
+    input: StopInput,
+    call: Call,
+) -> Result<Json<Value>, DurableError> {
     let id = lambda.execution_of(&call.caller, &input.arn)?;
     let mut stash = Stash::default();
     // `{}` is what some SDKs send for no error at all: the default stands in for it too.
     let error = input.error.filter(|error| *error != ErrorObject::default());
     let error = error.map(|error| error.stash(&mut stash));
     if error.as_ref().is_some_and(|error| error.length() > PAYLOAD_BYTES_MAX) {
-        return Err(DurableError::invalid(format!("Error object size must be less than {PAYLOAD_BYTES_MAX} bytes.")));
+        return Err(DurableError::invalid(format!(
+            "Error object size must be less than {PAYLOAD_BYTES_MAX} bytes."
+        )));
     }
     lambda.driver.command(id, Command::Stop(error), stash).await?;
-    let ended = lambda.driver.read(id, |execution| execution.life.end.as_ref().map(|(at, _)| *at)).await?;
+    let ended =
+        lambda.driver.read(id, |execution| execution.life.end.as_ref().map(|(at, _)| *at)).await?;
     Ok(Json(json!({ "StopTimestamp": EpochSeconds(ended.unwrap_or_else(|| lambda.clock.now())) })))
 }

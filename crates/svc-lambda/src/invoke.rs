@@ -1,19 +1,20 @@
 //! Invoke: plain functions are run, durable ones get an execution.
 
 use crate::{
-    durable_error::DurableError,
     catalog::{CatalogError, Resolved},
+    durable_error::DurableError,
     function::State,
     lambda::{Lambda, UNQUALIFIED, agreed_qualifier},
+    packages::PackageError,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use durastack_driver::{DriveError, NameClaim};
 use durastack_durable::{Definition, Durable, ErrorObject};
-use durastack_engine::{Outcome, Payload, Stash, Start};
+use durastack_engine::{Outcome, Payload, Start, Stash};
 use durastack_names::{ExecutionName, FunctionRef, Qualifier, Version};
 use durastack_runner::{Finished, Invocation, Outcome as Ran};
-use durastack_wire::{BadShape, Call, Constraints, FromRequest, IntoWire, Problem, Request, WireError};
+use durastack_wire::{BadShape, Call, Constraints, FromRequest, IntoWire, Request, WireError};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
@@ -55,19 +56,26 @@ impl FromRequest for InvokeInput {
         let mut c = Constraints::default();
         let function = c.take(request.label("FunctionName"));
         let qualifier = c.take(request.query("Qualifier")).flatten();
-        let kind = c.take(request.header("x-amz-invocation-type")).flatten().unwrap_or("RequestResponse");
+        let kind =
+            c.take(request.header("x-amz-invocation-type")).flatten().unwrap_or("RequestResponse");
         c.one_of("InvocationType", Some(kind), &INVOCATION_TYPES.map(|(_, word)| word));
         let log_type = c.take(request.header("x-amz-log-type")).flatten();
         c.one_of("LogType", log_type, &["None", "Tail"]);
         let client_context = c.take(request.header("x-amz-client-context")).flatten();
-        let execution_name = c.take(request.header_as("x-amz-durable-execution-name", "DurableExecutionName")).flatten();
+        let execution_name = c
+            .take(request.header_as("x-amz-durable-execution-name", "DurableExecutionName"))
+            .flatten();
         let tenant_id = c.take(request.header("x-amz-tenant-id")).flatten().map(str::to_owned);
         c.length("TenantId", tenant_id.as_deref(), 1..=256);
         let client_context = match client_context.map(|text| STANDARD.decode(text)) {
             None => None,
             Some(Ok(bytes)) => String::from_utf8(bytes).ok(),
             Some(Err(_)) => {
-                c.broken("ClientContext", client_context.unwrap_or_default(), "Member must be base64-encoded JSON");
+                c.broken(
+                    "ClientContext",
+                    client_context.unwrap_or_default(),
+                    "Member must be base64-encoded JSON",
+                );
                 None
             }
         };
@@ -75,7 +83,8 @@ impl FromRequest for InvokeInput {
         let kind = INVOCATION_TYPES.iter().find(|(_, word)| *word == kind).map(|(kind, _)| *kind);
         let (Some(function), Some(kind)) = (function, kind) else { unreachable!("checked above") };
         // A trace header that is no text is dropped, as any proxy would.
-        let trace_header = request.headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
+        let trace_header =
+            request.headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
         Ok(Self {
             function,
             qualifier,
@@ -100,7 +109,9 @@ pub(crate) enum InvokeError {
     #[error("Could not parse request body into json: {0}")]
     NotJson(String),
     /// The payload is too long.
-    #[error("{length} byte payload is too large for the {kind} invocation type (limit {limit} bytes)")]
+    #[error(
+        "{length} byte payload is too large for the {kind} invocation type (limit {limit} bytes)"
+    )]
     TooLarge {
         /// Its length.
         length: usize,
@@ -110,7 +121,9 @@ pub(crate) enum InvokeError {
         limit: usize,
     },
     /// A name was given for an execution of a function that is not durable.
-    #[error("You cannot specify a durable execution name for a function that is not a durable function.")]
+    #[error(
+        "You cannot specify a durable execution name for a function that is not a durable function."
+    )]
     NotDurable,
     /// The local machine cannot run the function.
     #[error("{0}")]
@@ -126,18 +139,31 @@ impl From<CatalogError> for InvokeError {
     }
 }
 
+impl From<PackageError> for InvokeError {
+    fn from(error: PackageError) -> Self {
+        Self::Durable(error.into())
+    }
+}
+
 impl IntoWire for InvokeError {
     fn wire(&self) -> WireError {
         let bad_request = StatusCode::BAD_REQUEST;
         match self {
             Self::Durable(error) => error.wire(),
-            Self::NotJson(_) => WireError::client(bad_request, "InvalidRequestContentException", self),
+            Self::NotJson(_) => {
+                WireError::client(bad_request, "InvalidRequestContentException", self)
+            }
             Self::TooLarge { .. } => {
                 WireError::client(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", self)
             }
-            Self::NotDurable => WireError::client(bad_request, "InvalidParameterValueException", self),
+            Self::NotDurable => {
+                WireError::client(bad_request, "InvalidParameterValueException", self)
+            }
             // Differs: the cloud has every runtime; here an interpreter may be missing, and the text says which.
-            Self::CannotRun(_) => WireError::service(StatusCode::BAD_GATEWAY, "InvalidRuntimeException", self).capital(),
+            Self::CannotRun(_) => {
+                WireError::service(StatusCode::BAD_GATEWAY, "InvalidRuntimeException", self)
+                    .capital()
+            }
             Self::Gone => WireError::hang_up(),
         }
     }
@@ -152,7 +178,9 @@ pub(crate) async fn invoke(
     let found = lambda.resolve(&call.caller, &input.function, qualifier.as_ref())?;
     let (kind, limit) = match input.kind {
         InvocationType::Event => ("Event", ASYNCHRONOUS_BYTES_MAX),
-        InvocationType::RequestResponse | InvocationType::DryRun => ("RequestResponse", SYNCHRONOUS_BYTES_MAX),
+        InvocationType::RequestResponse | InvocationType::DryRun => {
+            ("RequestResponse", SYNCHRONOUS_BYTES_MAX)
+        }
     };
     if input.payload.len() > limit {
         return Err(InvokeError::TooLarge { length: input.payload.len(), kind, limit });
@@ -216,7 +244,8 @@ async fn run_once(
         lambda.queue(&found, invocation).await?;
         return Ok(answer(StatusCode::ACCEPTED, Bytes::new(), version, &[]));
     }
-    let Finished { outcome, log_tail, .. } = unless_gone(call, lambda.runner.invoke(function, invocation)).await?;
+    let Finished { outcome, log_tail, .. } =
+        unless_gone(call, lambda.runner.invoke(function, invocation)).await?;
     let mut headers = Vec::new();
     if input.tail {
         headers.push(("x-amz-log-result", STANDARD.encode(log_tail)));
@@ -251,16 +280,20 @@ async fn start_execution(
         Err(error) => return Err(DurableError::from(error).into()),
     };
     // An existing execution of this name may run another version than the one that was asked for.
-    let definition = lambda.driver.read(started, |execution| execution.work.definition.clone()).await;
+    let definition =
+        lambda.driver.read(started, |execution| execution.work.definition.clone()).await;
     let definition = definition.map_err(DurableError::from)?;
     let (version, arn) = (definition.version, lambda.execution_arn(&definition, &name, started));
     let arn_header = ("x-amz-durable-execution-arn", arn);
     if asynchronous {
         return Ok(answer(StatusCode::ACCEPTED, Bytes::new(), version, &[arn_header]));
     }
-    let outcome = unless_gone(call, lambda.driver.ended(started)).await?.map_err(DurableError::from)?;
+    let outcome =
+        unless_gone(call, lambda.driver.ended(started)).await?.map_err(DurableError::from)?;
     let text = match outcome.payload() {
-        Some(payload) => Some(lambda.driver.text(started, payload).await.map_err(DurableError::from)?),
+        Some(payload) => {
+            Some(lambda.driver.text(started, payload).await.map_err(DurableError::from)?)
+        }
         None => None,
     };
     let (body, failed) = match outcome {
@@ -280,17 +313,27 @@ async fn start_execution(
     Ok(answer(StatusCode::OK, body.into(), version, &headers))
 }
 
-fn new_execution(lambda: &Lambda, found: &Resolved, input: &InvokeInput, payload: Payload) -> Start<Durable> {
+fn new_execution(
+    lambda: &Lambda,
+    found: &Resolved,
+    input: &InvokeInput,
+    payload: Payload,
+) -> Start<Durable> {
     let id = lambda.driver.new_id();
     let settings = &found.configuration.settings;
     let (execution_timeout_s, retention_days, kms_key_arn) = settings
         .durable
         .as_ref()
-        .map(|d| (u64::from(d.execution_timeout_s), u64::from(d.retention_days), d.kms_key_arn.clone()))
+        .map(|d| {
+            (u64::from(d.execution_timeout_s), u64::from(d.retention_days), d.kms_key_arn.clone())
+        })
         .unwrap_or_default();
     Start {
         id,
-        name: input.execution_name.as_ref().map_or_else(|| lambda.driver.new_id().to_string(), ToString::to_string),
+        name: input
+            .execution_name
+            .as_ref()
+            .map_or_else(|| lambda.driver.new_id().to_string(), ToString::to_string),
         scope: found.function.incarnation.clone(),
         version: found.configuration.version.to_string(),
         timeout: Some(Duration::from_secs(execution_timeout_s)),
@@ -313,7 +356,9 @@ fn new_execution(lambda: &Lambda, found: &Resolved, input: &InvokeInput, payload
 
 /// Waits, but no longer than the client does.
 async fn unless_gone<T>(call: &Call, work: impl Future<Output = T>) -> Result<T, InvokeError> {
-    let Some(gone) = call.extensions.get::<CancellationToken>().cloned() else { return Ok(work.await) };
+    let Some(gone) = call.extensions.get::<CancellationToken>().cloned() else {
+        return Ok(work.await);
+    };
     tokio::select! {
         biased;
         done = work => Ok(done),
@@ -321,7 +366,12 @@ async fn unless_gone<T>(call: &Call, work: impl Future<Output = T>) -> Result<T,
     }
 }
 
-fn answer(status: StatusCode, body: Bytes, version: Version, headers: &[(&'static str, String)]) -> Response<Bytes> {
+fn answer(
+    status: StatusCode,
+    body: Bytes,
+    version: Version,
+    headers: &[(&'static str, String)],
+) -> Response<Bytes> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let all = response.headers_mut();

@@ -9,14 +9,15 @@ use crate::{
 use durastack_clock::Clock;
 use durastack_driver::Driver;
 use durastack_durable::{
-    Definition, Durable, ErrorObject, OperationsView, RetryPolicy, StateEntry, Target, TargetKind, TimeForm,
+    Definition, Durable, ErrorObject, OperationsView, RetryPolicy, StateEntry, Target, TargetKind,
+    TimeForm,
 };
 use durastack_engine::{Payload, Token, TokenKey, TokenKind};
 use durastack_names::{ExecutionArn, ExecutionId, FunctionArn, FunctionRef, Qualifier, Version};
 use durastack_runner::Runner;
 use durastack_wire::Caller;
-use serde_json::Value;
 use lru::LruCache;
+use serde_json::Value;
 use std::{
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
@@ -98,24 +99,45 @@ impl Lambda {
 
     /// The tail of the log of an execution's last invocation.
     pub(crate) fn log_tail(&self, id: ExecutionId) -> Vec<u8> {
-        self.tails.lock().unwrap_or_else(PoisonError::into_inner).peek(&id).cloned().unwrap_or_default()
+        self.tails
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .peek(&id)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// The execution that an ARN names, if it is the caller's to see.
-    pub(crate) fn execution_of(&self, caller: &Caller, arn: &ExecutionArn) -> Result<ExecutionId, DurableError> {
+    pub(crate) fn execution_of(
+        &self,
+        caller: &Caller,
+        arn: &ExecutionArn,
+    ) -> Result<ExecutionId, DurableError> {
         let own = arn.account == caller.account && arn.region == caller.region;
-        arn.id().filter(|_| own).ok_or_else(|| DurableError::ExecutionNotFound(arn.clone()))
+        arn.id().filter(|_| own).ok_or_else(|| DurableError::ExecutionNotFound(Box::new(arn.clone())))
     }
 
     /// The ARN of an execution.
-    pub(crate) fn execution_arn(&self, definition: &Definition, name: &str, id: ExecutionId) -> String {
+    pub(crate) fn execution_arn(
+        &self,
+        definition: &Definition,
+        name: &str,
+        id: ExecutionId,
+    ) -> String {
         name.parse().map_or_else(
             |_| String::new(),
-            |name| ExecutionArn::new(&definition.function, definition.version, name, id).to_string(),
+            |name| {
+                ExecutionArn::new(&definition.function, definition.version, name, id).to_string()
+            },
         )
     }
 
-    pub(crate) fn checkpoint_token(&self, execution: ExecutionId, number: u64, counter: u64) -> String {
+    pub(crate) fn checkpoint_token(
+        &self,
+        execution: ExecutionId,
+        number: u64,
+        counter: u64,
+    ) -> String {
         self.tokens.seal(&Token { kind: TokenKind::Checkpoint, execution, number, counter })
     }
 
@@ -159,8 +181,9 @@ impl Lambda {
         caller: &Caller,
         name: &str,
     ) -> Result<Result<Target, ErrorObject>, DurableError> {
-        let reference: FunctionRef =
-            name.parse().map_err(|_| DurableError::invalid(format!("Invalid function ARN '{name}'")))?;
+        let reference: FunctionRef = name
+            .parse()
+            .map_err(|_| DurableError::invalid(format!("Invalid function ARN '{name}'")))?;
         if reference.account.as_ref().is_some_and(|account| *account != caller.account) {
             let text = "Cannot start a CHAINED_INVOKE on a function in another account.";
             return Err(DurableError::invalid(text));

@@ -154,11 +154,17 @@ fn durable(routes: Routes<Lambda>) -> Routes<Lambda> {
             invoke::invoke,
         )
         .op(
-            Op::post("CheckpointDurableExecution", "/2025-12-01/durable-executions/{DurableExecutionArn+}/checkpoint"),
+            Op::post(
+                "CheckpointDurableExecution",
+                "/2025-12-01/durable-executions/{DurableExecutionArn+}/checkpoint",
+            ),
             checkpoint::checkpoint,
         )
         .op(
-            Op::get("GetDurableExecutionState", "/2025-12-01/durable-executions/{DurableExecutionArn+}/state"),
+            Op::get(
+                "GetDurableExecutionState",
+                "/2025-12-01/durable-executions/{DurableExecutionArn+}/state",
+            ),
             checkpoint::state,
         )
         .op(
@@ -166,15 +172,24 @@ fn durable(routes: Routes<Lambda>) -> Routes<Lambda> {
             executions::get,
         )
         .op(
-            Op::get("GetDurableExecutionHistory", "/2025-12-01/durable-executions/{DurableExecutionArn+}/history"),
+            Op::get(
+                "GetDurableExecutionHistory",
+                "/2025-12-01/durable-executions/{DurableExecutionArn+}/history",
+            ),
             executions::history,
         )
         .op(
-            Op::get("ListDurableExecutionsByFunction", "/2025-12-01/functions/{FunctionName}/durable-executions"),
+            Op::get(
+                "ListDurableExecutionsByFunction",
+                "/2025-12-01/functions/{FunctionName}/durable-executions",
+            ),
             executions::list,
         )
         .op(
-            Op::post("StopDurableExecution", "/2025-12-01/durable-executions/{DurableExecutionArn+}/stop"),
+            Op::post(
+                "StopDurableExecution",
+                "/2025-12-01/durable-executions/{DurableExecutionArn+}/stop",
+            ),
             executions::stop,
         )
         .op(
@@ -186,8 +201,11 @@ fn durable(routes: Routes<Lambda>) -> Routes<Lambda> {
             callbacks::succeed,
         )
         .op(
-            Op::post("SendDurableExecutionCallbackFailure", "/2025-12-01/durable-execution-callbacks/{CallbackId+}/fail")
-                .body_bytes_max(callbacks::BODY_BYTES_MAX),
+            Op::post(
+                "SendDurableExecutionCallbackFailure",
+                "/2025-12-01/durable-execution-callbacks/{CallbackId+}/fail",
+            )
+            .body_bytes_max(callbacks::BODY_BYTES_MAX),
             callbacks::fail,
         )
         .op(

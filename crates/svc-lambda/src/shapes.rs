@@ -19,7 +19,9 @@ pub(crate) fn arn_of(request: &Request) -> Result<ExecutionArn, BadShape> {
     let mut c = Constraints::default();
     c.length("DurableExecutionArn", Some(&text), 1..=1024);
     c.finish()?;
-    text.parse().map_err(|bad: durastack_names::BadName| Problem::from(bad).at("DurableExecutionArn", &text))
+    text.parse().map_err(|bad: durastack_names::BadName| {
+        Problem::from(bad).at("DurableExecutionArn", &text)
+    })
 }
 
 /// `Marker` and `MaxItems` in the query.
@@ -27,7 +29,10 @@ pub(crate) fn check_page(c: &mut Constraints, request: &Request) -> PageInput {
     let marker = c.take(request.query::<Marker>("Marker")).flatten();
     let count: Option<i64> = c.take(request.query("MaxItems")).flatten();
     c.range("MaxItems", count, 0..=1000);
-    let count = count.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0).unwrap_or(PAGE);
+    let count = count
+        .and_then(|count| usize::try_from(count).ok())
+        .filter(|count| *count > 0)
+        .unwrap_or(PAGE);
     PageInput { marker, count: count.min(PAGE_MAX) }
 }
 

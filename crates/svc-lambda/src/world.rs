@@ -1,16 +1,13 @@
 //! Calls to user code on behalf of executions: the handler itself, and the plain targets of chained invokes.
 
 use crate::{
-    catalog::Resolved,
-    durable_error::DurableError,
-    lambda::Lambda,
-    packages::PackageError,
+    catalog::Resolved, durable_error::DurableError, lambda::Lambda, packages::PackageError,
 };
 use bytes::Bytes;
 use durastack_driver::{Driver, Performed, World};
 use durastack_durable::{
-    Call, ChainedInput, Command, Definition, Durable, ErrorObject, Output, StateEntry, Target, TargetEnd, TimeForm,
-    visible_page,
+    Call, ChainedInput, Command, Definition, Durable, ErrorObject, Output, StateEntry, Target,
+    TargetEnd, TimeForm, visible_page,
 };
 use durastack_engine::{Execution, Stash};
 use durastack_names::{ExecutionId, FunctionArn, Marker, Qualifier, Version};
@@ -36,7 +33,9 @@ impl World<Durable> for Lambda {
     ) -> Pin<Box<dyn Future<Output = Option<Performed<Durable>>> + Send>> {
         Box::pin(async move {
             match call {
-                Call::Handler { number, request_id } => self.call_handler(&driver, execution, number, request_id).await,
+                Call::Handler { number, request_id } => {
+                    self.call_handler(&driver, execution, number, request_id).await
+                }
                 Call::Target { number, request_id, target, input } => {
                     self.call_target(&driver, execution, number, request_id, &target, input).await
                 }
@@ -61,13 +60,18 @@ fn prepare(execution: &mut Execution<Durable>, number: u64) -> Option<Prepared> 
     let counter = execution.work.live.as_ref().filter(|live| live.number == number)?.counter;
     let updated = execution.work.tell_input();
     let page = visible_page(execution, 0, usize::MAX, true);
-    let id_of = |number: &u64| execution.work.operation(*number).map(|operation| operation.head.id.clone());
+    let id_of =
+        |number: &u64| execution.work.operation(*number).map(|operation| operation.head.id.clone());
     Some(Prepared {
         definition: execution.work.definition.clone(),
         name: execution.life.name.clone(),
         scope: execution.life.scope.clone(),
         is_child: execution.life.parent.is_some(),
-        entries: page.positions.iter().map(|position| StateEntry::at(execution, *position)).collect(),
+        entries: page
+            .positions
+            .iter()
+            .map(|position| StateEntry::at(execution, *position))
+            .collect(),
         next: page.next,
         updated: updated.iter().filter_map(id_of).collect(),
         counter,
@@ -89,7 +93,10 @@ impl Lambda {
             Err(error) => {
                 tracing::error!(execution = %id, %error, "failed to prepare an invocation");
                 let error = ErrorObject::typed("Runtime.Unavailable", error.to_string());
-                Output::FunctionError { error_type: "Runtime.Unavailable".to_owned(), error: error.stash(&mut stash) }
+                Output::FunctionError {
+                    error_type: "Runtime.Unavailable".to_owned(),
+                    error: error.stash(&mut stash),
+                }
             }
         };
         Some(Performed { command: Command::InvocationEnded { number, output }, stash })
@@ -103,17 +110,23 @@ impl Lambda {
         request_id: String,
         stash: &mut Stash,
     ) -> Result<Option<Output>, DurableError> {
-        let Some(prepared) = driver.read(id, move |execution| prepare(execution, number)).await? else {
+        let Some(prepared) = driver.read(id, move |execution| prepare(execution, number)).await?
+        else {
             return Ok(None);
         };
         let definition = &prepared.definition;
-        let Some(found) = self.pinned(&definition.function, &prepared.scope, definition.version) else {
+        let Some(found) = self.pinned(&definition.function, &prepared.scope, definition.version)
+        else {
             let arn = definition.function.qualified(Some(Qualifier::Version(definition.version)));
-            let error = ErrorObject::typed("ResourceNotFoundException", format!("Function not found: {arn}"));
+            let error = ErrorObject::typed(
+                "ResourceNotFoundException",
+                format!("Function not found: {arn}"),
+            );
             return Ok(Some(Output::Gone(error)));
         };
         let arn = self.execution_arn(definition, &prepared.name, id);
-        let operations = self.render(id, &prepared.entries, TimeForm::EpochMillis, self.clock.offset()).await?;
+        let operations =
+            self.render(id, &prepared.entries, TimeForm::EpochMillis, self.clock.offset()).await?;
         let envelope = json!({
             "DurableExecutionArn": arn,
             "CheckpointToken": self.checkpoint_token(id, number, prepared.counter),
@@ -143,7 +156,9 @@ impl Lambda {
                 let error = ErrorObject::from_function_error(&String::from_utf8_lossy(&document));
                 Output::FunctionError { error_type, error: error.stash(stash) }
             }
-            Outcome::Refused(refusal) => Output::Gone(ErrorObject::typed("InvalidRuntimeException", refusal.to_string())),
+            Outcome::Refused(refusal) => {
+                Output::Gone(ErrorObject::typed("InvalidRuntimeException", refusal.to_string()))
+            }
             Outcome::Stopped => return Ok(None),
         }))
     }
@@ -162,7 +177,9 @@ impl Lambda {
             Ok(end) => end?,
             Err(error) => {
                 tracing::error!(execution = %id, %error, "failed to call the target of a chained invoke");
-                TargetEnd::Failed(Some(ErrorObject::typed("ServiceException", error.to_string()).stash(&mut stash)))
+                TargetEnd::Failed(Some(
+                    ErrorObject::typed("ServiceException", error.to_string()).stash(&mut stash),
+                ))
             }
         };
         Some(Performed { command: Command::TargetEnded { number, end }, stash })
@@ -180,7 +197,10 @@ impl Lambda {
         let mut failed = |error: ErrorObject| Ok(Some(TargetEnd::Failed(Some(error.stash(stash)))));
         let Some(found) = self.pinned(&target.function, &target.scope, target.version) else {
             let arn = target.function.qualified(Some(Qualifier::Version(target.version)));
-            return failed(ErrorObject::typed("ResourceNotFoundException", format!("Function not found: {arn}")));
+            return failed(ErrorObject::typed(
+                "ResourceNotFoundException",
+                format!("Function not found: {arn}"),
+            ));
         };
         let event = match &input.payload {
             Some(payload) => driver.text(id, payload).await?,
@@ -201,12 +221,17 @@ impl Lambda {
         match self.runner.invoke(function, invocation).await.outcome {
             Outcome::Response(body) => match String::from_utf8(body.to_vec()) {
                 Ok(text) => Ok(Some(TargetEnd::Succeeded(Some(stash.put(text))))),
-                Err(_) => failed(ErrorObject::message("CHAINED_INVOKE response could not be decoded as UTF-8.")),
+                Err(_) => failed(ErrorObject::message(
+                    "CHAINED_INVOKE response could not be decoded as UTF-8.",
+                )),
             },
             // Source of the text: AWS's local test runner.
             Outcome::FunctionError { error_type, .. } if error_type == "Sandbox.Timedout" => {
                 let at = self.clock.now().iso();
-                let text = format!("{at} {request_id} Task timed out after {:.2} seconds", timeout.as_secs_f64());
+                let text = format!(
+                    "{at} {request_id} Task timed out after {:.2} seconds",
+                    timeout.as_secs_f64()
+                );
                 failed(ErrorObject::typed("Sandbox.Timedout", text))
             }
             Outcome::FunctionError { document, .. } => {
@@ -221,10 +246,19 @@ impl Lambda {
 
     /// The version that was pinned, if its function still exists: a function that was deleted and made again under the
     /// same name is another one.
-    pub(crate) fn pinned(&self, arn: &FunctionArn, scope: &str, version: Version) -> Option<Resolved> {
+    pub(crate) fn pinned(
+        &self,
+        arn: &FunctionArn,
+        scope: &str,
+        version: Version,
+    ) -> Option<Resolved> {
         let function = self.catalog.incarnated(arn, scope)?;
         let configuration = Arc::clone(function.version(version)?);
-        Some(Resolved { arn: arn.qualified(Some(Qualifier::Version(version))), function, configuration })
+        Some(Resolved {
+            arn: arn.qualified(Some(Qualifier::Version(version))),
+            function,
+            configuration,
+        })
     }
 
     /// The function as the runner wants it, its code unpacked.
@@ -248,7 +282,11 @@ impl Lambda {
             memory_mb: settings.memory_mb,
             environment: settings.environment.clone().unwrap_or_default(),
             log_group: settings.logging.group.clone(),
-            log_format: if settings.logging.format == "JSON" { LogFormat::Json } else { LogFormat::Text },
+            log_format: if settings.logging.format == "JSON" {
+                LogFormat::Json
+            } else {
+                LogFormat::Text
+            },
             log_level: settings.logging.application_level.clone(),
             credentials: self.credentials.for_function(&function.arn),
         });
