@@ -58,8 +58,15 @@ const FLUSH_EVERY: Duration = Duration::from_millis(100);
 /// The output of functions: shown as it comes, and kept in a file per function.
 #[derive(Debug)]
 pub(crate) struct FunctionLogs {
-    lines: SyncSender<Line>,
+    lines: SyncSender<Message>,
     lost: AtomicU64,
+}
+
+/// What the writing thread is told.
+#[derive(Debug)]
+enum Message {
+    Line(Line),
+    End,
 }
 
 /// One line, as the files keep it.
@@ -78,7 +85,7 @@ struct Line {
 }
 
 impl FunctionLogs {
-    /// Starts the thread that writes. It ends when the logs are dropped.
+    /// Starts the thread that writes. It ends at [`FunctionLogs::end`].
     pub(crate) fn start(folder: PathBuf, show: bool) -> Result<(Self, JoinHandle<()>)> {
         fs::create_dir_all(&folder)
             .with_context(|| format!("failed to create {}", folder.display()))?;
@@ -89,6 +96,11 @@ impl FunctionLogs {
         let thread =
             thread.spawn(move || writer.run(&receiver)).context("failed to start a thread")?;
         Ok((Self { lines: sender, lost: AtomicU64::new(0) }, thread))
+    }
+
+    /// Nothing more will come; what has come is written. Blocks while the thread is behind.
+    pub(crate) fn end(&self) {
+        self.lines.send(Message::End).ok();
     }
 }
 
@@ -107,7 +119,7 @@ impl Logs for FunctionLogs {
             },
             text: String::from_utf8_lossy(line.text).into_owned(),
         };
-        if self.lines.try_send(owned).is_err() {
+        if self.lines.try_send(Message::Line(owned)).is_err() {
             let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
             if lost.is_power_of_two() {
                 tracing::warn!(
@@ -127,10 +139,10 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, lines: &Receiver<Line>) {
+    fn run(mut self, lines: &Receiver<Message>) {
         loop {
             match lines.recv_timeout(FLUSH_EVERY) {
-                Ok(line) => {
+                Ok(Message::Line(line)) => {
                     if self.show {
                         print(&self.shown(&line)).ok();
                     }
@@ -139,7 +151,7 @@ impl Writer {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => self.flush(),
-                Err(RecvTimeoutError::Disconnected) => return self.flush(),
+                Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => return self.flush(),
             }
         }
     }

@@ -78,8 +78,9 @@ async fn serve(options: Options) -> Result<()> {
     let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?;
 
     let (logs, log_writer) = FunctionLogs::start(folder.join("logs"), options.function_logs)?;
+    let logs = Arc::new(logs);
     let runner =
-        Runner::start(runner_settings(&options, &folder, address)?, clock.clone(), Arc::new(logs))
+        Runner::start(runner_settings(&options, &folder, address)?, clock.clone(), Arc::clone(&logs) as Arc<_>)
             .await?;
     let catalog = Catalog::open(
         Arc::clone(&bytes),
@@ -124,8 +125,11 @@ async fn serve(options: Options) -> Result<()> {
     driver.finish().await;
     timekeeper.await.ok();
     store.close().await;
-    drop((lambda, runner, driver));
-    tokio::task::spawn_blocking(move || log_writer.join()).await.ok();
+    let written = tokio::task::spawn_blocking(move || {
+        logs.end();
+        log_writer.join()
+    });
+    written.await.ok();
     Ok(())
 }
 
