@@ -79,9 +79,12 @@ async fn serve(options: Options) -> Result<()> {
 
     let (logs, log_writer) = FunctionLogs::start(folder.join("logs"), options.function_logs)?;
     let logs = Arc::new(logs);
-    let runner =
-        Runner::start(runner_settings(&options, &folder, address)?, clock.clone(), Arc::clone(&logs) as Arc<_>)
-            .await?;
+    let runner = Runner::start(
+        runner_settings(&options, &folder, address)?,
+        clock.clone(),
+        Arc::clone(&logs) as Arc<_>,
+    )
+    .await?;
     let catalog = Catalog::open(
         Arc::clone(&bytes),
         folder.join("code"),

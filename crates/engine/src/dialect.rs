@@ -120,21 +120,30 @@ pub struct Draft<D: Dialect> {
     pub entropy: Entropy,
     pub(crate) events: Vec<Event<D::Event, D::Definition>>,
     pub(crate) ended: bool,
+    shown: u64,
 }
 
 impl<D: Dialect> Draft<D> {
-    pub(crate) fn new(moment: Moment) -> Self {
-        Self { now: moment.now, entropy: moment.entropy, events: Vec::new(), ended: false }
+    pub(crate) fn new(moment: Moment, shown: u64) -> Self {
+        Self { now: moment.now, entropy: moment.entropy, events: Vec::new(), ended: false, shown }
     }
 
     /// Writes an event of the dialect.
     pub fn push(&mut self, event: D::Event) {
+        self.shown += u64::from(D::is_public(&event));
         self.events.push(Event::Work(event));
+    }
+
+    /// The number that the next public event will have: for events that name each other, and for tokens that name one.
+    #[must_use]
+    pub fn next_event_id(&self) -> u64 {
+        self.shown + 1
     }
 
     /// Writes the end of the execution, as the public history shows it now.
     pub fn end(&mut self, outcome: Outcome) {
         self.ended = true;
+        self.shown += 1;
         self.events.push(Event::Life(LifeEvent::Ended { outcome, hidden: false }));
     }
 
@@ -146,6 +155,7 @@ impl<D: Dialect> Draft<D> {
 
     /// Shows an end that was written hidden.
     pub fn show_end(&mut self, outcome: Outcome) {
+        self.shown += 1;
         self.events.push(Event::Life(LifeEvent::EndShown { outcome }));
     }
 

@@ -99,7 +99,7 @@ impl<D: Dialect> Execution<D> {
         let first =
             Record { sequence: 1, at: moment.now, event_id: Some(1), event: Event::Life(started) };
         let mut execution = Self::first(&first).expect("the first record is a start");
-        let mut draft = Draft::new(moment);
+        let mut draft = Draft::new(moment, execution.events_shown);
         D::settle(&execution, &mut draft);
         let mut records = vec![first];
         let next = execution.number(draft);
@@ -168,7 +168,7 @@ impl<D: Dialect> Execution<D> {
         moment: Moment,
         command: Command<D>,
     ) -> Result<Vec<Record<D>>, D::Rejection> {
-        let mut draft = Draft::new(moment);
+        let mut draft = Draft::new(moment, self.events_shown);
         match command {
             Command::Stop(error) if self.life.is_open() => {
                 draft.end(Outcome::Stopped(error.or_else(D::stopped)))

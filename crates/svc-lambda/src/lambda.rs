@@ -114,7 +114,9 @@ impl Lambda {
         arn: &ExecutionArn,
     ) -> Result<ExecutionId, DurableError> {
         let own = arn.account == caller.account && arn.region == caller.region;
-        arn.id().filter(|_| own).ok_or_else(|| DurableError::ExecutionNotFound(Box::new(arn.clone())))
+        arn.id()
+            .filter(|_| own)
+            .ok_or_else(|| DurableError::ExecutionNotFound(Box::new(arn.clone())))
     }
 
     /// The ARN of an execution.
