@@ -4,6 +4,7 @@ Descriptor 3 takes framed log records, so that a record of several lines stays o
 that both stay in order; what native code and child processes print comes through the ordinary pipe.
 """
 
+import _thread
 import io
 import os
 import sys
@@ -25,11 +26,32 @@ BUNDLED = {
 JSON_FORMAT = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
 
 
+# Of the frames that threads write, each must leave whole. A child after a fork starts with a lock of its own.
+lock = _thread.RLock()
+
+
+def renew_lock():
+    global lock
+    lock = _thread.RLock()
+
+
+os.register_at_fork(after_in_child=renew_lock)
+
+
 def send(kind, data):
     head = kind.to_bytes(4, "big") + len(data).to_bytes(4, "big") + (time.time_ns() // 1000).to_bytes(8, "big")
-    rest = memoryview(head + data)
+    with lock:
+        try:
+            write_all(TELEMETRY, head + data)
+        except OSError:
+            # A daemon closes everything that it does not know.
+            write_all(1, data if kind == FRAME_PLAIN else data + b"\n")
+
+
+def write_all(number, data):
+    rest = memoryview(data)
     while rest:
-        rest = rest[os.write(TELEMETRY, rest) :]
+        rest = rest[os.write(number, rest) :]
 
 
 class Output(io.RawIOBase):
