@@ -217,6 +217,36 @@ async fn the_cap_queues_and_evicts_and_nested_ones_pass() {
 }
 
 #[tokio::test]
+async fn the_queue_is_first_in_first_out() {
+    let bench = Bench::with(|s| s.processes_max = 1).await;
+    let mark = bench.path().join("go");
+    let waiter = format!(
+        "import pathlib, time\ndef handler(event, context):\n  print('ran', event, flush=True)\n  while not pathlib.Path({mark:?}).exists():\n    time.sleep(0.005)\n"
+    );
+    let (one, other) = (bench.python(&waiter), bench.python(&waiter));
+    let invoke = |function: &Arc<Function>, event: &'static str, before: usize| {
+        let (bench, function) = (&bench, Arc::clone(function));
+        async move {
+            bench.until("its turn", || (bench.runner.busy() == before).then_some(())).await;
+            response(&bench.invoke(&function, event).await)
+        }
+    };
+    let open = async {
+        bench.until("all wait", || (bench.runner.busy() == 4).then_some(())).await;
+        bench.said("ran 0").await;
+        fs::write(&mark, "").unwrap();
+    };
+    tokio::join!(
+        invoke(&one, "0", 0),
+        invoke(&other, "1", 1),
+        invoke(&one, "2", 2),
+        invoke(&other, "3", 3),
+        open
+    );
+    assert_eq!(bench.lines.application(), ["ran 0", "ran 1", "ran 2", "ran 3"]);
+}
+
+#[tokio::test]
 async fn retired_environments_end() {
     let bench = Bench::new().await;
     let function = bench.python(PID);
