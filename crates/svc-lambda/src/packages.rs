@@ -132,9 +132,13 @@ impl Packages {
         off_thread(move || {
             for entry in fs::read_dir(&folder).map_err(file_error("read", &folder))? {
                 let path = entry.map_err(file_error("read", &folder))?.path();
-                let file = path.file_name().map(|n| n.to_string_lossy().into_owned());
-                let stem = file.as_deref().map(|f| f.strip_suffix(".zip").unwrap_or(f));
-                if stem.and_then(from_hex).is_some_and(|sha256| named.contains(&sha256)) {
+                let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+                // What does not begin with a hash is somebody else's.
+                let Some(sha256) = name.as_deref().and_then(|n| from_hex(n.get(..64)?)) else {
+                    continue;
+                };
+                let is_whole = name.is_some_and(|n| n.len() == 64 || n[64..] == *".zip");
+                if is_whole && named.contains(&sha256) {
                     continue;
                 }
                 if path.is_dir() {
@@ -335,7 +339,12 @@ mod tests {
         assert_eq!(fs::read_to_string(unpacked.join("b.py")).unwrap(), "a = 1");
         assert_eq!(packages.unpacked(code).await.unwrap(), unpacked);
 
+        let draft = unpacked.with_extension("unpacking");
+        let strange = unpacked.with_file_name("node_modules");
+        fs::create_dir(&draft).unwrap();
+        fs::create_dir(&strange).unwrap();
         packages.sweep([code.sha256].into()).await.unwrap();
+        assert!(!draft.exists() && strange.exists());
         assert!(unpacked.is_dir());
         packages.sweep(BTreeSet::new()).await.unwrap();
         assert!(!unpacked.exists() && packages.unpacked(code).await.is_err());
