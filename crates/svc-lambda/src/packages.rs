@@ -166,11 +166,15 @@ fn examine(zip: &[u8]) -> Result<Code, PackageError> {
     }
     let mut left = UNPACKED_BYTES_MAX;
     for index in 0..archive.len() {
-        let entry = archive.by_index_raw(index).map_err(not_zip)?;
+        let mut entry = archive.by_index(index).map_err(not_zip)?;
         if entry.enclosed_name().is_none() {
             return Err(PackageError::NotZip(None));
         }
-        left = left.checked_sub(entry.size()).ok_or(PackageError::TooLarge)?;
+        // Read to its end, so that a damaged package is refused when it is sent and not when it is needed.
+        let mut content = entry.by_ref().take(left.saturating_add(1));
+        let bytes = io::copy(&mut content, &mut io::sink())
+            .map_err(|source| PackageError::NotZip(Some(ZipError::Io(source))))?;
+        left = left.checked_sub(bytes).ok_or(PackageError::TooLarge)?;
     }
     Ok(Code {
         sha256: Sha256::digest(zip).into(),
@@ -208,9 +212,9 @@ fn unpack(zip: impl Read + Seek, folder: &Path, limit: u64) -> Result<(), Packag
         // What an entry says of its own size may be a lie.
         let copied = io::copy(&mut entry.by_ref().take(left.saturating_add(1)), &mut file)
             .map_err(|source| match source.kind() {
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-                    PackageError::NotZip(Some(ZipError::Io(source)))
-                }
+                io::ErrorKind::InvalidData
+                | io::ErrorKind::InvalidInput
+                | io::ErrorKind::UnexpectedEof => PackageError::NotZip(Some(ZipError::Io(source))),
                 _ => file_error("write", &path)(source),
             })?;
         left = left.checked_sub(copied).ok_or(PackageError::TooLarge)?;
@@ -360,6 +364,9 @@ mod tests {
         assert_eq!(refused(Bytes::new()).await, text);
         assert_eq!(refused(zip(|w| file(w, "../up", 0o644, ""))).await, text);
         assert_eq!(refused(zip(|_| {})).await, "Uploaded file must be a non-empty zip");
+        let mut damaged = zip(|w| file(w, "a", 0o644, "some text that is compressed")).to_vec();
+        damaged[40] ^= 0xff;
+        assert_eq!(refused(damaged.into()).await, text);
     }
 
     #[tokio::test]

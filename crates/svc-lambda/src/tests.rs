@@ -1,6 +1,7 @@
 //! The service over a real store in a temporary folder, without sockets.
 
 mod aliases;
+mod errors;
 mod functions;
 mod golden;
 mod versions;
