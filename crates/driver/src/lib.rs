@@ -1,1 +1,15 @@
-//! driver
+//! The engine made real, for any dialect: load, decide, persist, perform, recover.
+//!
+//! The one place where the order is visible: what an execution has decided is durable before anybody hears of it and
+//! before anything is done in the world because of it.
+
+mod cell;
+mod drive;
+mod perform;
+mod texts;
+mod time;
+
+pub use drive::{Ask, DriveError, Driver, NameClaim, Started, status_number};
+pub use perform::{Performed, World};
+pub use texts::Texts;
+pub use time::{Advanced, Next, stored_offset};

@@ -45,7 +45,7 @@ pub struct Append {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The number by which [`Store::events`](crate::Store::events) finds the record; `None` for a record that is not
-    /// shown. The numbers of an execution rise with the sequence, and may leave gaps.
+    /// shown. The numbers of an execution are 1 or more, rise with the sequence, and may leave gaps.
     pub event_id: Option<u64>,
     /// Whatever the writer wants back.
     pub data: Bytes,
@@ -150,8 +150,8 @@ impl Weight {
     }
 }
 
-/// The largest number that a table can hold.
-const NUMBER_MAX: u64 = i64::MAX as u64;
+/// The largest sequence number and event id; either doubled still fits an SQLite integer.
+const NUMBER_MAX: u64 = 1 << 61;
 
 impl Batch {
     /// How much the batch is, once it is clear that nothing in it contradicts itself.
@@ -170,15 +170,17 @@ impl Batch {
             if append.expected.checked_add(records).is_none_or(|last| last > NUMBER_MAX) {
                 return Err(StoreError::Invalid("a sequence number is too large"));
             }
-            let mut last = None;
+            let mut last = 0;
             for record in &append.records {
-                if record.event_id.is_some_and(|id| id > NUMBER_MAX) {
-                    return Err(StoreError::Invalid("an event id is too large"));
+                if let Some(id) = record.event_id {
+                    if id > NUMBER_MAX {
+                        return Err(StoreError::Invalid("an event id is too large"));
+                    }
+                    if id <= last {
+                        return Err(StoreError::Invalid("the event ids of a journal must rise"));
+                    }
+                    last = id;
                 }
-                if record.event_id.is_some() && last >= record.event_id {
-                    return Err(StoreError::Invalid("the event ids of a journal must rise"));
-                }
-                last = record.event_id.or(last);
                 line(record.data.len());
             }
         }

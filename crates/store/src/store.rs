@@ -34,7 +34,8 @@ pub trait Store: Send + Sync + 'static {
     /// The whole journal of an execution, in sequence order; empty when it has none.
     fn journal(&self, execution: Id) -> Answer<Vec<Entry>>;
 
-    /// Some of the records of an execution that have an event id. Costs what the page costs, wherever it begins.
+    /// Some of the records of an execution that have an event id, in the order of these. Costs what the page costs,
+    /// wherever it begins.
     fn events(&self, query: EventsQuery) -> Answer<Vec<Entry>>;
 
     /// A payload that an execution owns.

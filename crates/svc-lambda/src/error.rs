@@ -29,7 +29,7 @@ impl IntoWire for LambdaError {
 }
 
 /// Source: botocore's lambda model for statuses and the spelling of `message`.
-fn catalog(error: &CatalogError) -> WireError {
+pub(crate) fn catalog(error: &CatalogError) -> WireError {
     match error {
         CatalogError::FunctionNotFound(_)
         | CatalogError::AliasNotFound(_)

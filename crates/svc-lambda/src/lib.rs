@@ -4,19 +4,28 @@
 
 mod account;
 mod aliases;
+mod asynchronous;
+mod callbacks;
 mod catalog;
+mod checkpoint;
 mod configure;
 mod describe;
+mod durable_error;
 mod environment;
 mod error;
+mod executions;
 mod function;
 mod functions;
+mod invoke;
+mod lambda;
 mod members;
 mod operations;
 mod packages;
 mod records;
+mod shapes;
 mod tags;
 mod versions;
+mod world;
 
 #[cfg(test)]
 mod tests;
@@ -29,32 +38,18 @@ pub use error::LambdaError;
 pub use function::{
     Alias, Change, Code, Configuration, Durable, Function, Logging, Readiness, Settings, State, Vpc,
 };
+pub use lambda::{FunctionCredentials, Lambda, Parts};
 pub use packages::{PackageError, UNPACKED_BYTES_MAX};
 pub use records::BadRecord;
 
 use durastack_wire::{Op, Routes};
 use functions::{CODE_BODY_BYTES_MAX, CONFIGURATION_BODY_BYTES_MAX};
 use http::StatusCode;
-use std::sync::Arc;
-
-/// The service.
-#[derive(Debug)]
-pub struct Lambda {
-    pub(crate) catalog: Arc<Catalog>,
-}
-
-impl Lambda {
-    /// A service over these functions.
-    #[must_use]
-    pub fn new(catalog: Arc<Catalog>) -> Self {
-        Self { catalog }
-    }
-}
 
 /// The table of all operations.
 #[must_use]
-pub fn routes(lambda: Arc<Lambda>) -> Routes<Lambda> {
-    let routes = Routes::new(lambda)
+pub fn routes() -> Routes<Lambda> {
+    let routes = Routes::new()
         .op(
             Op::post("CreateFunction", "/2015-03-31/functions")
                 .answers(StatusCode::CREATED)
@@ -146,5 +141,78 @@ pub fn routes(lambda: Arc<Lambda>) -> Routes<Lambda> {
             tags::untag,
         )
         .op(Op::get("GetAccountSettings", "/2016-08-19/account-settings"), account::settings);
-    operations::UNBUILT.iter().cloned().fold(routes, Routes::unbuilt)
+    operations::UNBUILT.iter().cloned().fold(durable(routes), Routes::unbuilt)
+}
+
+/// Invoke, and what is about durable executions.
+fn durable(routes: Routes<Lambda>) -> Routes<Lambda> {
+    routes
+        .op(
+            Op::post("Invoke", "/2015-03-31/functions/{FunctionName}/invocations")
+                .body_bytes_max(invoke::SYNCHRONOUS_BYTES_MAX)
+                .partial("destinations, dead-letter queues, tenant isolation"),
+            invoke::invoke,
+        )
+        .op(
+            Op::post(
+                "CheckpointDurableExecution",
+                "/2025-12-01/durable-executions/{DurableExecutionArn+}/checkpoint",
+            ),
+            checkpoint::checkpoint,
+        )
+        .op(
+            Op::get(
+                "GetDurableExecutionState",
+                "/2025-12-01/durable-executions/{DurableExecutionArn+}/state",
+            ),
+            checkpoint::state,
+        )
+        .op(
+            Op::get("GetDurableExecution", "/2025-12-01/durable-executions/{DurableExecutionArn+}"),
+            executions::get,
+        )
+        .op(
+            Op::get(
+                "GetDurableExecutionHistory",
+                "/2025-12-01/durable-executions/{DurableExecutionArn+}/history",
+            ),
+            executions::history,
+        )
+        .op(
+            Op::get(
+                "ListDurableExecutionsByFunction",
+                "/2025-12-01/functions/{FunctionName}/durable-executions",
+            ),
+            executions::list,
+        )
+        .op(
+            Op::post(
+                "StopDurableExecution",
+                "/2025-12-01/durable-executions/{DurableExecutionArn+}/stop",
+            ),
+            executions::stop,
+        )
+        .op(
+            Op::post(
+                "SendDurableExecutionCallbackSuccess",
+                "/2025-12-01/durable-execution-callbacks/{CallbackId+}/succeed",
+            )
+            .body_bytes_max(callbacks::BODY_BYTES_MAX),
+            callbacks::succeed,
+        )
+        .op(
+            Op::post(
+                "SendDurableExecutionCallbackFailure",
+                "/2025-12-01/durable-execution-callbacks/{CallbackId+}/fail",
+            )
+            .body_bytes_max(callbacks::BODY_BYTES_MAX),
+            callbacks::fail,
+        )
+        .op(
+            Op::post(
+                "SendDurableExecutionCallbackHeartbeat",
+                "/2025-12-01/durable-execution-callbacks/{CallbackId+}/heartbeat",
+            ),
+            callbacks::heartbeat,
+        )
 }

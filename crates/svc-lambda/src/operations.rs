@@ -16,10 +16,6 @@ pub(crate) static UNBUILT: &[Op] = &[
     )
     .answers(CREATED),
     Op::post("AddPermission", "/2015-03-31/functions/{FunctionName}/policy").answers(CREATED),
-    Op::post(
-        "CheckpointDurableExecution",
-        "/2025-12-01/durable-executions/{DurableExecutionArn+}/checkpoint",
-    ),
     Op::post("CreateCapacityProvider", "/2025-11-30/capacity-providers").answers(ACCEPTED),
     Op::post("CreateCodeSigningConfig", "/2020-04-22/code-signing-configs").answers(CREATED),
     Op::post("CreateEventSourceMapping", "/2015-03-31/event-source-mappings").answers(ACCEPTED),
@@ -61,15 +57,6 @@ pub(crate) static UNBUILT: &[Op] = &[
         .answers(NO_CONTENT),
     Op::get("GetCapacityProvider", "/2025-11-30/capacity-providers/{CapacityProviderName}"),
     Op::get("GetCodeSigningConfig", "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"),
-    Op::get("GetDurableExecution", "/2025-12-01/durable-executions/{DurableExecutionArn+}"),
-    Op::get(
-        "GetDurableExecutionHistory",
-        "/2025-12-01/durable-executions/{DurableExecutionArn+}/history",
-    ),
-    Op::get(
-        "GetDurableExecutionState",
-        "/2025-12-01/durable-executions/{DurableExecutionArn+}/state",
-    ),
     Op::get("GetEventSourceMapping", "/2015-03-31/event-source-mappings/{UUID}"),
     Op::get(
         "GetFunctionCodeSigningConfig",
@@ -102,7 +89,6 @@ pub(crate) static UNBUILT: &[Op] = &[
         "GetRuntimeManagementConfig",
         "/2021-07-20/functions/{FunctionName}/runtime-management-config",
     ),
-    Op::post("Invoke", "/2015-03-31/functions/{FunctionName}/invocations"),
     Op::post("InvokeAsync", "/2014-11-13/functions/{FunctionName}/invoke-async").answers(ACCEPTED),
     Op::post(
         "InvokeWithResponseStream",
@@ -110,10 +96,6 @@ pub(crate) static UNBUILT: &[Op] = &[
     ),
     Op::get("ListCapacityProviders", "/2025-11-30/capacity-providers"),
     Op::get("ListCodeSigningConfigs", "/2020-04-22/code-signing-configs"),
-    Op::get(
-        "ListDurableExecutionsByFunction",
-        "/2025-12-01/functions/{FunctionName}/durable-executions",
-    ),
     Op::get("ListEventSourceMappings", "/2015-03-31/event-source-mappings"),
     Op::get(
         "ListFunctionEventInvokeConfigs",
@@ -177,19 +159,6 @@ pub(crate) static UNBUILT: &[Op] = &[
         "/2025-12-01/durable-executions/{DurableExecutionArn+}/resume",
     )
     .answers(ACCEPTED),
-    Op::post(
-        "SendDurableExecutionCallbackFailure",
-        "/2025-12-01/durable-execution-callbacks/{CallbackId+}/fail",
-    ),
-    Op::post(
-        "SendDurableExecutionCallbackHeartbeat",
-        "/2025-12-01/durable-execution-callbacks/{CallbackId+}/heartbeat",
-    ),
-    Op::post(
-        "SendDurableExecutionCallbackSuccess",
-        "/2025-12-01/durable-execution-callbacks/{CallbackId+}/succeed",
-    ),
-    Op::post("StopDurableExecution", "/2025-12-01/durable-executions/{DurableExecutionArn+}/stop"),
     Op::put("UpdateCapacityProvider", "/2025-11-30/capacity-providers/{CapacityProviderName}")
         .answers(ACCEPTED),
     Op::put("UpdateCodeSigningConfig", "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"),

@@ -17,7 +17,6 @@ type Run<S> = Box<dyn Fn(Arc<S>, Request, StatusCode) -> Answering + Send + Sync
 
 /// A service: its table of operations and what answers each.
 pub struct Routes<S> {
-    state: Arc<S>,
     entries: Vec<Entry<S>>,
     /// From a path, with its labels left open, to an index into `nodes`.
     paths: matchit::Router<usize>,
@@ -51,7 +50,13 @@ pub struct Found<'a> {
     labels: Vec<(&'static str, String)>,
 }
 
-impl Found<'_> {
+impl<'a> Found<'a> {
+    /// What the API says of it, for as long as the table lives.
+    #[must_use]
+    pub fn into_op(self) -> &'a Op {
+        self.op
+    }
+
     /// The labels of the path, decoded, in order: what a throttle or an authorizer goes by.
     pub fn label_texts(&self) -> impl Iterator<Item = &str> {
         self.labels.iter().map(|(_, text)| text.as_str())
@@ -64,12 +69,18 @@ impl<S> fmt::Debug for Routes<S> {
     }
 }
 
+impl<S: Send + Sync + 'static> Default for Routes<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<S: Send + Sync + 'static> Routes<S> {
     /// A service without operations.
     #[must_use]
-    pub fn new(state: Arc<S>) -> Self {
+    pub fn new() -> Self {
         let (entries, nodes) = (Vec::new(), Vec::new());
-        Self { state, entries, paths: matchit::Router::new(), nodes }
+        Self { entries, paths: matchit::Router::new(), nodes }
     }
 
     /// Adds an operation that is built.
@@ -206,10 +217,11 @@ impl<S: Send + Sync + 'static> Routes<S> {
         of_method.clone().find(asked).or_else(|| of_method.clone().find(plain))
     }
 
-    /// Starts the operation that was found for `request`.
+    /// Starts the operation that was found for `request`, on the service's state.
     #[must_use]
     pub fn call(
         &self,
+        state: &Arc<S>,
         found: Found<'_>,
         request: http::Request<Bytes>,
         caller: Caller,
@@ -233,7 +245,7 @@ impl<S: Send + Sync + 'static> Routes<S> {
             call,
             labels: found.labels,
         };
-        run(Arc::clone(&self.state), request, entry.op.success)
+        run(Arc::clone(state), request, entry.op.success)
     }
 }
 

@@ -27,7 +27,7 @@ fn caller() -> Caller {
 }
 
 fn routes() -> Routes<()> {
-    Routes::new(Arc::new(()))
+    Routes::new()
         .unbuilt(Op::get("ListFunctions", "/2015-03-31/functions"))
         .unbuilt(Op::post("CreateFunction", "/2015-03-31/functions"))
         .unbuilt(Op::get("GetFunction", "/2015-03-31/functions/{FunctionName}"))
@@ -98,7 +98,7 @@ fn answer(routes: &Routes<()>, method: Method, uri: &str, body: &str) -> Option<
         .body(Bytes::from(body.to_owned()))
         .unwrap();
     let found = routes.find(request.method(), request.uri()).unwrap();
-    let answering = routes.call(found, request, caller(), "id-1".to_owned());
+    let answering = routes.call(&Arc::new(()), found, request, caller(), "id-1".to_owned());
     match pin!(answering).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer,
         Poll::Pending => panic!("it waits"),
@@ -179,7 +179,7 @@ async fn operate(_: Arc<()>, input: Input, call: Call) -> Result<Json<serde_json
 
 /// Status, code (or `-`) and body of what an operation answers.
 fn check_answer(name: &str, body: &str, status: u16, code: &str, expected: &str) {
-    let routes = Routes::new(Arc::new(()))
+    let routes = Routes::new()
         .op(Op::put("Operate", "/f/{FunctionName}").answers(StatusCode::ACCEPTED), operate);
     let response = answer(&routes, Method::PUT, &format!("/f/{name}"), body).unwrap();
     let found = response.headers().get("x-amzn-errortype").map_or("-", |c| c.to_str().unwrap());
@@ -205,7 +205,7 @@ fn an_operation_answers_in_the_frame_of_rest_json() {
         "ResourceNotFoundException",
         r#"{"Message":"no such thing","Reason":"Gone","Type":"User"}"#,
     );
-    let routes = Routes::new(Arc::new(())).op(Op::put("Operate", "/f/{FunctionName}"), operate);
+    let routes = Routes::new().op(Op::put("Operate", "/f/{FunctionName}"), operate);
     assert!(answer(&routes, Method::PUT, "/f/stopped", "").is_none());
 }
 
@@ -344,7 +344,7 @@ fn too_large_names_the_operation() {
 
 #[test]
 fn coverage_is_a_table() {
-    let routes = Routes::new(Arc::new(()))
+    let routes = Routes::new()
         .op(Op::put("Beta", "/f/{FunctionName}").partial("colours"), operate)
         .unbuilt(Op::get("Gamma", "/g"))
         .op(Op::put("Alpha", "/a/{FunctionName}"), operate);

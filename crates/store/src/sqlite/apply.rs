@@ -1,6 +1,6 @@
 //! Checks a batch against what is stored, and applies it.
 
-use super::reads::limit;
+use super::{reads::limit, schema};
 use crate::{
     Append, Batch, Blob, Change, Claim, Conflict, Expect, Id, Release, Row, Sha256, StoreError,
 };
@@ -15,12 +15,11 @@ const HEADS_MAX: usize = 16_384;
 /// milliseconds only.
 const EXPIRED_LINES_MAX: usize = 8_192;
 
-/// The end of a journal.
+/// The end of a journal; zeros when it is empty.
 #[derive(Debug, Clone, Copy, Default)]
 struct Head {
     sequence: u64,
-    /// 0 when no record has an event id, since it need not differ from that.
-    event_id: Option<u64>,
+    place: u64,
 }
 
 /// Applies batches over the writing connection, inside the transaction that its user opened.
@@ -38,8 +37,7 @@ pub(crate) struct Applier<'db> {
 }
 
 struct Statements<'db> {
-    last_sequence: Statement<'db>,
-    last_event: Statement<'db>,
+    head: Statement<'db>,
     append: Statement<'db>,
     record_version: Statement<'db>,
     put: Statement<'db>,
@@ -64,10 +62,9 @@ struct Statements<'db> {
 impl<'db> Statements<'db> {
     fn prepare(db: &'db Connection) -> Result<Self> {
         Ok(Self {
-            last_sequence: db.prepare("SELECT max(sequence) FROM journal WHERE execution = ?1")?,
-            last_event: db.prepare(
-                "SELECT max(event_id) FROM journal INDEXED BY by_event
-                 WHERE execution = ?1 AND event_id IS NOT NULL",
+            head: db.prepare(
+                "SELECT sequence, place FROM journal WHERE execution = ?1
+                 ORDER BY sequence DESC LIMIT 1",
             )?,
             append: db.prepare("INSERT INTO journal VALUES (?1, ?2, ?3, ?4)")?,
             record_version: db
@@ -239,7 +236,7 @@ impl<'db> Applier<'db> {
                 return Ok(Err(Conflict::Sequence { execution, expected, found }.into()));
             }
             let first = append.records.iter().find_map(|record| record.event_id);
-            if first.is_some() && first <= head.event_id {
+            if first.is_some_and(|id| schema::place_of_event(id) <= head.place) {
                 return Ok(Err(StoreError::Invalid("the event ids of a journal must rise")));
             }
         }
@@ -284,14 +281,9 @@ impl<'db> Applier<'db> {
         if let Some(head) = self.heads.get(&execution) {
             return Ok(*head);
         }
-        let sequence: Option<u64> =
-            self.sql.last_sequence.query_row(params![execution], |line| line.get(0))?;
-        let mut head = Head::default();
-        if let Some(sequence) = sequence {
-            head.sequence = sequence;
-            head.event_id =
-                self.sql.last_event.query_row(params![execution], |line| line.get(0))?;
-        }
+        let read = |line: &Line<'_>| Ok(Head { sequence: line.get(0)?, place: line.get(1)? });
+        let head =
+            self.sql.head.query_row(params![execution], read).optional()?.unwrap_or_default();
         if self.heads.len() >= HEADS_MAX {
             self.heads.clear();
         }
@@ -303,9 +295,16 @@ impl<'db> Applier<'db> {
         let mut head = self.head(append.execution)?;
         for record in &append.records {
             head.sequence += 1;
-            head.event_id = record.event_id.or(head.event_id);
-            let (sequence, data) = (head.sequence, &record.data[..]);
-            self.sql.append.execute(params![append.execution, sequence, record.event_id, data])?;
+            head.place = record
+                .event_id
+                .map_or_else(|| schema::place_behind(head.place), schema::place_of_event);
+            let Head { sequence, place } = head;
+            self.sql.append.execute(params![
+                append.execution,
+                sequence,
+                place,
+                &record.data[..]
+            ])?;
         }
         self.heads.insert(append.execution, head);
         Ok(())

@@ -28,6 +28,8 @@ pub(crate) fn row(db: &Connection, execution: Id) -> Result<Option<Row>> {
 pub(crate) fn list(db: &Connection, mut query: ListQuery) -> Result<Vec<Row>> {
     query.statuses.sort_unstable();
     query.statuses.dedup();
+    // The statuses and the page must come from the same state.
+    let snapshot = db.unchecked_transaction()?;
     if let (Some(version), None, true) = (&query.version, &query.name, query.statuses.is_empty()) {
         // The index of versions goes on with the status, so all of a version are a merge of all statuses it has.
         query.statuses = statuses(db, &query.scope, version)?;
@@ -36,7 +38,9 @@ pub(crate) fn list(db: &Connection, mut query: ListQuery) -> Result<Vec<Row>> {
         }
     }
     let (sql, params) = page(query);
-    all(db, &sql, params_from_iter(params), read)
+    let rows = all(db, &sql, params_from_iter(params), read);
+    snapshot.finish()?;
+    rows
 }
 
 /// The statuses that rows of a version have, by one seek each.

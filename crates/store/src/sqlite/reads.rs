@@ -1,5 +1,6 @@
 //! The questions other than lists, each over an index.
 
+use super::schema;
 use crate::{Claim, Entry, EventsQuery, Id, RecordsQuery, Sha256, Value};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
@@ -32,35 +33,75 @@ fn bytes(row: &Row<'_>, column: usize) -> Result<Bytes> {
 }
 
 fn entry(row: &Row<'_>) -> Result<Entry> {
-    Ok(Entry { sequence: row.get(0)?, event_id: row.get(1)?, data: bytes(row, 2)? })
+    let event_id = schema::event_at_place(row.get(1)?);
+    Ok(Entry { sequence: row.get(0)?, event_id, data: bytes(row, 2)? })
 }
 
 pub(crate) fn journal(db: &Connection, execution: Id) -> Result<Vec<Entry>> {
     all(
         db,
-        "SELECT sequence, event_id, data FROM journal WHERE execution = ?1 ORDER BY sequence",
+        "SELECT sequence, place, data FROM journal WHERE execution = ?1 ORDER BY sequence",
         params![execution],
         entry,
     )
 }
 
 pub(crate) fn events(db: &Connection, query: EventsQuery) -> Result<Vec<Entry>> {
-    let (sql, all_from) = if query.newest_first {
-        (
-            "SELECT sequence, event_id, data FROM journal INDEXED BY by_event
-             WHERE execution = ?1 AND event_id <= ?2 ORDER BY event_id DESC LIMIT ?3",
-            i64::MAX,
+    let EventsQuery { execution, from, newest_first, limit: rows } = query;
+    // The search and the page must see the same journal.
+    let snapshot = db.unchecked_transaction()?;
+    let page = if newest_first {
+        let behind = match from {
+            Some(id) => {
+                first_from(db, execution, schema::place_behind(schema::place_of_event(id)))?
+            }
+            None => i64::MAX,
+        };
+        all(
+            db,
+            "SELECT sequence, place, data FROM journal
+             WHERE execution = ?1 AND sequence < ?2 AND place % 2 = 0
+             ORDER BY sequence DESC LIMIT ?3",
+            params![execution, behind, limit(rows)],
+            entry,
         )
     } else {
-        (
-            "SELECT sequence, event_id, data FROM journal INDEXED BY by_event
-             WHERE execution = ?1 AND event_id >= ?2 ORDER BY event_id LIMIT ?3",
-            0,
+        let first = match from {
+            Some(id) => first_from(db, execution, schema::place_of_event(id))?,
+            None => 1,
+        };
+        all(
+            db,
+            "SELECT sequence, place, data FROM journal
+             WHERE execution = ?1 AND sequence >= ?2 AND place % 2 = 0
+             ORDER BY sequence LIMIT ?3",
+            params![execution, first, limit(rows)],
+            entry,
         )
     };
-    // No event has an id that SQLite cannot hold, so the largest that it can stands for any that is larger.
-    let from = query.from.map_or(all_from, |id| i64::try_from(id).unwrap_or(i64::MAX));
-    all(db, sql, params![query.execution, from, limit(query.limit)], entry)
+    snapshot.finish()?;
+    page
+}
+
+/// The sequence number of the first record whose place is `place` or behind it, or the number of the next record to
+/// come. Takes a look at as many records as halving the journal takes.
+fn first_from(db: &Connection, execution: Id, place: u64) -> Result<i64> {
+    let last: Option<i64> = db
+        .prepare_cached("SELECT max(sequence) FROM journal WHERE execution = ?1")?
+        .query_row(params![execution], |row| row.get(0))?;
+    let mut place_at =
+        db.prepare_cached("SELECT place FROM journal WHERE execution = ?1 AND sequence = ?2")?;
+    let (mut first, mut end) = (1, last.unwrap_or(0) + 1);
+    while first < end {
+        let middle = first + (end - first) / 2;
+        let found: u64 = place_at.query_row(params![execution, middle], |row| row.get(0))?;
+        if found < place {
+            first = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    Ok(first)
 }
 
 pub(crate) fn blob(db: &Connection, execution: Id, sha256: Sha256) -> Result<Option<Bytes>> {

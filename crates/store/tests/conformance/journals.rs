@@ -37,6 +37,7 @@ pub(crate) async fn refuses_event_ids_that_do_not_rise(store: &dyn Store) {
     store.commit(append(id(1), 0, &[record(Some(3), "a"), record(None, "b")])).await.unwrap();
     for records in [
         vec![record(Some(3), "x")],
+        vec![record(Some(0), "x")],
         vec![record(None, "x"), record(Some(2), "x")],
         vec![record(Some(5), "x"), record(Some(4), "x")],
         vec![record(Some(u64::MAX), "x")],

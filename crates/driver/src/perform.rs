@@ -1,0 +1,163 @@
+//! What the world owes an execution, done in the world.
+
+use crate::{
+    cell::{Cell, Loaded},
+    drive::{Driven, Driver},
+};
+use durastack_engine::{ChildEnd, Command, Dialect, Outcome, Owed, Payload, Start, Stash};
+use durastack_names::ExecutionId;
+use std::{pin::Pin, sync::Arc, time::Duration};
+use tracing::{error, warn};
+
+/// What a call led to: the command that tells the execution, with the long texts in it.
+#[derive(Debug)]
+pub struct Performed<D: Dialect> {
+    /// Told to the execution.
+    pub command: D::Command,
+    /// The long texts in the command.
+    pub stash: Stash,
+}
+
+/// Makes calls to user code. The binary wires the implementation.
+pub trait World<D: Dialect>: Send + Sync + 'static {
+    /// Makes one call. Nothing comes back when durastack is stopping: no end may be made up then.
+    fn call(
+        self: Arc<Self>,
+        driver: Arc<Driver<D>>,
+        execution: ExecutionId,
+        call: D::Call,
+    ) -> Pin<Box<dyn Future<Output = Option<Performed<D>>> + Send>>;
+}
+
+/// How long a failed attempt to tell somebody something rests before the next one.
+const REST: Duration = Duration::from_millis(200);
+
+impl<D: Dialect> Driver<D> {
+    /// Starts whatever is owed and not yet under way. Recovery comes through here as well.
+    pub(crate) fn perform_owed(self: &Arc<Self>, cell: &Arc<Cell<D>>, loaded: &mut Loaded<D>) {
+        if !loaded.owes || self.detached.is_cancelled() {
+            return;
+        }
+        let id = loaded.execution.life.id;
+        for owed in loaded.execution.owed() {
+            let key = owed.key();
+            if !loaded.performing.insert(key) {
+                continue;
+            }
+            let driver = Arc::clone(self);
+            let cell = Arc::clone(cell);
+            let under_way = self.time.begin();
+            self.tasks.spawn(async move {
+                driver.perform(id, owed).await;
+                // Only now may the same thing be owed again: the execution knows of this one's end.
+                if let Some(loaded) = cell.loaded.lock().await.as_mut() {
+                    loaded.performing.remove(&key);
+                }
+                drop(under_way);
+            });
+        }
+    }
+
+    async fn perform(self: &Arc<Self>, id: ExecutionId, owed: Owed<D>) {
+        let done = match owed {
+            Owed::Call { call, .. } => self.perform_call(id, call).await,
+            Owed::Child { start, then, .. } => self.perform_child(id, *start, then).await,
+            Owed::Parent => self.perform_parent(id).await,
+        };
+        if let Err(error) = done
+            && !self.detached.is_cancelled()
+        {
+            error!(execution = %id, %error, "failed to journal what the world did; a restart takes it up again");
+        }
+    }
+
+    async fn perform_call(self: &Arc<Self>, id: ExecutionId, call: D::Call) -> Driven<D, ()> {
+        let Some(world) = self.world.get() else { return Ok(()) };
+        let performed = Arc::clone(world).call(Arc::clone(self), id, call).await;
+        match performed {
+            Some(performed) if !self.detached.is_cancelled() => self.tell(id, performed).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn perform_child(
+        self: &Arc<Self>,
+        parent: ExecutionId,
+        mut start: Start<D>,
+        then: D::Command,
+    ) -> Driven<D, ()> {
+        let mut stash = Stash::default();
+        start.input = self.adopt(parent, start.input, &mut stash).await?;
+        // Boxed: a child may start children, and a future cannot hold itself.
+        Box::pin(self.start(start, stash, None)).await?;
+        self.act_here(
+            parent,
+            Stash::default(),
+            |_| crate::Ask::Decide(Command::Work(then)),
+            |_, _| (),
+        )
+        .await
+    }
+
+    async fn perform_parent(self: &Arc<Self>, child: ExecutionId) -> Driven<D, ()> {
+        let told = self
+            .read(child, |execution| {
+                let life = &execution.life;
+                let (_, outcome) = life.end.clone()?;
+                Some((life.parent?, outcome, life.timeout))
+            })
+            .await?;
+        let Some((parent, outcome, timeout)) = told else { return Ok(()) };
+        let mut stash = Stash::default();
+        let outcome = self.adopt_outcome(child, outcome, &mut stash).await?;
+        let end = ChildEnd { operation: parent.operation, outcome, timeout };
+        match Box::pin(self.command(parent.execution, Command::ChildEnded(end), stash)).await {
+            // A parent whose retention is over waits for nobody.
+            Ok(()) | Err(crate::DriveError::Unknown) => {}
+            Err(error) => {
+                warn!(execution = %child, %error, "failed to tell the parent; it is told again at the next start");
+                tokio::time::sleep(REST).await;
+                return Err(error);
+            }
+        }
+        self.act_here(
+            child,
+            Stash::default(),
+            |_| crate::Ask::Decide(Command::ParentTold),
+            |_, _| (),
+        )
+        .await
+    }
+
+    /// A payload of one execution, for another one: a long text is copied, since each execution owns its own.
+    async fn adopt(
+        &self,
+        from: ExecutionId,
+        payload: Payload,
+        stash: &mut Stash,
+    ) -> Driven<D, Payload> {
+        Ok(match payload {
+            Payload::Inline(_) => payload,
+            Payload::Blob(_) => stash.put(self.text(from, &payload).await?),
+        })
+    }
+
+    async fn adopt_outcome(
+        &self,
+        from: ExecutionId,
+        outcome: Outcome,
+        stash: &mut Stash,
+    ) -> Driven<D, Outcome> {
+        let wrap = match &outcome {
+            Outcome::Succeeded(_) => Outcome::Succeeded,
+            Outcome::Failed(_) => Outcome::Failed,
+            Outcome::TimedOut(_) => Outcome::TimedOut,
+            Outcome::Stopped(_) => Outcome::Stopped,
+        };
+        let payload = match outcome.payload().cloned() {
+            Some(payload) => Some(self.adopt(from, payload, stash).await?),
+            None => None,
+        };
+        Ok(wrap(payload))
+    }
+}

@@ -1,0 +1,221 @@
+//! To whom a request goes, read from its head (and its form, for clients that put everything there). Nothing is verified
+//! yet: a door is where the caller says it wants to go.
+
+use durastack_auth::{ScopeHint, sigv4};
+use http::{HeaderMap, Method, Uri, header};
+use std::borrow::Cow;
+
+/// What a request shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+    /// Empty while only the head has been read.
+    pub(crate) body: &'a [u8],
+}
+
+/// A service that is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Lambda, durable functions included.
+    Lambda,
+    /// The Security Token Service.
+    Sts,
+}
+
+/// Where a request wants to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Door<'a> {
+    /// The admin API, and the health check that scripts for LocalStack ask for.
+    Admin,
+    /// A service that is built.
+    Service(Service),
+    /// A service that is not, by the signing name in the credential's scope.
+    Unbuilt(Cow<'a, str>),
+    /// Alibaba Cloud.
+    Alibaba,
+    /// Nobody here.
+    Nowhere,
+}
+
+/// How long a form may be to be searched for parameters: those that decide are short, and a form that is longer is not
+/// one of a client that is meant here.
+const FORM_BYTES_MAX: usize = 1024 * 1024;
+
+impl Service {
+    /// The name in a credential's scope.
+    #[must_use]
+    pub const fn signing_name(self) -> &'static str {
+        match self {
+            Self::Lambda => "lambda",
+            Self::Sts => "sts",
+        }
+    }
+}
+
+impl<'a> Door<'a> {
+    pub(crate) fn of(seen: &Seen<'a>) -> Self {
+        let path = seen.uri.path();
+        if path == "/_durastack"
+            || path.starts_with("/_durastack/")
+            || path == "/_localstack/health"
+        {
+            return Self::Admin;
+        }
+        if authorization(seen).is_some_and(|value| value.starts_with(b"ACS3-")) {
+            return Self::Alibaba;
+        }
+        if let Some(ScopeHint { service, .. }) = sigv4::scope_hint(&seen.signed()) {
+            return match &*service {
+                "lambda" => Self::Service(Service::Lambda),
+                "sts" => Self::Service(Service::Sts),
+                _ => Self::Unbuilt(service),
+            };
+        }
+        // A broken signature has no scope: on these paths it is still Lambda that says what is wrong with it.
+        if is_lambda_path(path) {
+            return Self::Service(Service::Lambda);
+        }
+        match parameter(seen, "Version").as_deref() {
+            Some("2019-03-15") => Self::Alibaba,
+            Some("2011-06-15") => Self::Service(Service::Sts),
+            _ if parameter(seen, "Signature").is_some() => Self::Alibaba,
+            _ => Self::Nowhere,
+        }
+    }
+}
+
+/// Lambda's paths begin with the date of the API version that brought them, from 2014-11-13 to today.
+fn is_lambda_path(path: &str) -> bool {
+    let Some((date, _)) = path.strip_prefix('/').and_then(|rest| rest.split_once('/')) else {
+        return false;
+    };
+    let shape = |(at, byte): (usize, u8)| match at {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    };
+    date.len() == 10 && date.bytes().enumerate().all(shape)
+}
+
+/// The operation as the request names it: by target, by action, else its method and path.
+pub(crate) fn operation(seen: &Seen<'_>) -> String {
+    if let Some(target) = seen.headers.get("x-amz-target").and_then(|value| value.to_str().ok()) {
+        return target.rsplit('.').next().unwrap_or(target).to_owned();
+    }
+    if let Some(action) = parameter(seen, "Action").filter(|action| !action.is_empty()) {
+        return action.into_owned();
+    }
+    format!("{} {}", seen.method, seen.uri.path())
+}
+
+/// A parameter of the query, or of the form in the body.
+pub(crate) fn parameter<'a>(seen: &Seen<'a>, name: &str) -> Option<Cow<'a, str>> {
+    find(seen.uri.query().unwrap_or_default(), name).or_else(|| find(form(seen)?, name))
+}
+
+fn form<'a>(seen: &Seen<'a>) -> Option<&'a str> {
+    let content_type = seen.headers.get(header::CONTENT_TYPE)?.as_bytes();
+    let is_form = content_type
+        .get(..FORM.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(FORM.as_bytes()));
+    let body = seen.body.get(..seen.body.len().min(FORM_BYTES_MAX))?;
+    if is_form { std::str::from_utf8(body).ok() } else { None }
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The parameters that decide hold letters, digits and hyphens: what is written otherwise is another one.
+fn find<'a>(pairs: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    pairs.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (key == name).then_some(Cow::Borrowed(value))
+    })
+}
+
+fn authorization<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
+    seen.headers.get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(method: Method, uri: &str, authorization: &str, form: &str, expected: Door<'_>) {
+        let uri: Uri = uri.parse().unwrap();
+        let mut headers = HeaderMap::new();
+        if !authorization.is_empty() {
+            headers.insert(header::AUTHORIZATION, authorization.parse().unwrap());
+        }
+        if !form.is_empty() {
+            let content_type = "application/x-www-form-urlencoded; charset=utf-8";
+            headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
+        }
+        let body = form.as_bytes();
+        let seen = Seen { method: &method, uri: &uri, headers: &headers, body };
+        assert_eq!(Door::of(&seen), expected, "{uri} {authorization} {form}");
+    }
+
+    fn scoped(service: &str) -> String {
+        format!("AWS4-HMAC-SHA256 Credential=k/20260102/us-east-1/{service}/aws4_request")
+    }
+
+    #[test]
+    fn the_admin_door_is_a_path() {
+        for uri in ["/_durastack", "/_durastack/clock?x", "/_localstack/health"] {
+            check(Method::GET, uri, &scoped("lambda"), "", Door::Admin);
+        }
+        for uri in ["/_durastackx", "/_localstack", "/_localstack/health/x", "//_durastack/", "/"] {
+            check(Method::GET, uri, "", "", Door::Nowhere);
+        }
+    }
+
+    #[test]
+    fn a_scope_names_its_service() {
+        let lambda = || Door::Service(Service::Lambda);
+        let unbuilt = |service: &'static str| Door::Unbuilt(service.into());
+        check(Method::GET, "/anything", &scoped("lambda"), "", lambda());
+        check(Method::POST, "/", &scoped("sts"), "Version=2011-06-15", Door::Service(Service::Sts));
+        check(Method::POST, "/2015-03-31/functions", &scoped("states"), "", unbuilt("states"));
+        check(Method::POST, "/", &scoped("sqs"), "Signature=a&Version=2019-03-15", unbuilt("sqs"));
+        check(Method::GET, "/?X-Amz-Credential=k%2Fd%2Fr%2Flambda%2Ft", "", "", lambda());
+    }
+
+    #[test]
+    fn lambda_is_told_by_its_paths() {
+        let lambda = || Door::Service(Service::Lambda);
+        for uri in
+            ["/2015-03-31/functions/", "/2025-12-01/durable-executions/x", "/2018-10-31/layers"]
+        {
+            check(Method::GET, uri, "", "", lambda());
+            check(Method::GET, uri, "Bearer x", "", lambda());
+        }
+        check(Method::POST, "/2015-03-31/functions", "", "Signature=a", lambda());
+        for uri in ["/2015-03-31", "/2015-3-31/functions", "/20150331xx/functions"] {
+            check(Method::GET, uri, "", "", Door::Nowhere);
+        }
+    }
+
+    #[test]
+    fn alibaba_is_told_by_its_parameters() {
+        check(Method::POST, "/", "ACS3-HMAC-SHA256 Credential=k", "", Door::Alibaba);
+        check(Method::GET, "/?Action=ListFlows&Version=2019-03-15", "", "", Door::Alibaba);
+        check(Method::GET, "/?Signature=x", "", "", Door::Alibaba);
+        check(Method::POST, "/", "", "Action=CreateFlow&Version=2019-03-15", Door::Alibaba);
+        check(Method::POST, "/", "", "Signature=x", Door::Alibaba);
+        check(Method::GET, "/?signature=x&Version=2019-03-16", "", "", Door::Nowhere);
+    }
+
+    #[test]
+    fn an_operation_has_a_name() {
+        let (method, uri) = (Method::POST, Uri::from_static("/a?Action=Do"));
+        let mut headers = HeaderMap::new();
+        let named = |headers: &HeaderMap, uri: &Uri| {
+            operation(&Seen { method: &method, uri, headers, body: &[] })
+        };
+        assert_eq!(named(&headers, &uri), "Do");
+        assert_eq!(named(&headers, &Uri::from_static("/a")), "POST /a");
+        headers.insert("x-amz-target", "AWSStepFunctions.StartExecution".parse().unwrap());
+        assert_eq!(named(&headers, &uri), "StartExecution");
+    }
+}
