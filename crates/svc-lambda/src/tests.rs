@@ -6,9 +6,14 @@ mod functions;
 mod golden;
 mod versions;
 
-use crate::{Catalog, Lambda, routes};
+use crate::{Catalog, FunctionCredentials, Lambda, Parts, routes};
 use bytes::Bytes;
 use durastack_clock::{Clock, Entropy, Timestamp};
+use durastack_driver::Driver;
+use durastack_durable::RetryPolicy;
+use durastack_engine::TokenKey;
+use durastack_names::FunctionArn;
+use durastack_runner::{Credentials, LogLine, Logs, Runner, Settings as RunnerSettings};
 use durastack_store::Sqlite;
 use durastack_wire::{Caller, Routes};
 use http::{Method, Request, Response};
@@ -29,11 +34,25 @@ const ZIP_2: &str = "UEsDBBQAAAAAAIMYIlzngavaKgAAACoAAAAIAAAAaW5kZXgucHlkZWYgaGF
 /// A service that can be stopped and started again in its folder.
 struct Service {
     routes: Routes<Lambda>,
-    catalog: Arc<Catalog>,
+    lambda: Arc<Lambda>,
     store: Arc<Sqlite>,
     clock: Clock,
     folder: tempfile::TempDir,
     caller: Caller,
+}
+
+/// Takes logs and gives keys; neither is looked at.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Logs for Nowhere {
+    fn line(&self, _: LogLine<'_>) {}
+}
+
+impl FunctionCredentials for Nowhere {
+    fn for_function(&self, _: &FunctionArn) -> Credentials {
+        Credentials::default()
+    }
 }
 
 /// What came back.
@@ -86,16 +105,27 @@ impl Service {
         let store = Arc::new(Sqlite::open(folder.path(), [7; 32]).unwrap());
         let code = folder.path().join("code");
         let (shared, entropy) = (Arc::clone(&store), Entropy::seeded(1));
-        let opened = Catalog::open(shared, code, clock.clone(), entropy, WINDOW).await;
-        let catalog = Arc::new(opened.unwrap());
+        let catalog = Catalog::open(shared, code, clock.clone(), entropy, WINDOW).await.unwrap();
+        let (here, run) = (folder.path().to_owned(), folder.path().join("run"));
+        // Nothing here starts a process, so nothing is ever sent there.
+        let settings = RunnerSettings::new("http://127.0.0.1:9".to_owned(), run, here);
+        let runner = Runner::start(settings, clock.clone(), Arc::new(Nowhere)).await.unwrap();
+        let lambda = Lambda::new(Parts {
+            catalog,
+            driver: Driver::new(store.clone(), clock.clone(), 1 << 20),
+            runner,
+            credentials: Arc::new(Nowhere),
+            tokens: TokenKey::new(&[7; 32]),
+            clock: clock.clone(),
+            retries: RetryPolicy::default(),
+        });
         let caller = Caller {
             account: ACCOUNT.parse().unwrap(),
             region: "us-east-1".parse().unwrap(),
             access_key_id: "test".to_owned(),
             function: None,
         };
-        let routes = routes(Arc::new(Lambda::new(Arc::clone(&catalog))));
-        Self { routes, catalog, store, clock, folder, caller }
+        Self { routes: routes(), lambda, store, clock, folder, caller }
     }
 
     async fn restart(self) -> Self {
@@ -106,7 +136,10 @@ impl Service {
     async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
         let found = self.routes.find(request.method(), request.uri()).expect("an operation");
         let id = durastack_testkit::golden::REQUEST_ID.to_owned();
-        self.routes.call(found, request, self.caller.clone(), id).await.expect("an answer")
+        self.routes
+            .call(&self.lambda, found, request, self.caller.clone(), id)
+            .await
+            .expect("an answer")
     }
 
     async fn call(&self, method: Method, path: &str, body: Value) -> Answer {
@@ -171,10 +204,8 @@ fn new(name: &str, members: Value) -> Value {
 fn the_table_is_whole() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/lambda/operations.txt");
     let expected = std::fs::read_to_string(path).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let service = runtime.block_on(Service::start());
-    let mut lines: Vec<_> = service
-        .routes
+    let routes = routes();
+    let mut lines: Vec<_> = routes
         .ops()
         .map(|op| {
             let path = op.path.replace("+}", "}");
@@ -185,9 +216,9 @@ fn the_table_is_whole() {
         .collect();
     lines.sort();
     assert_eq!(lines, expected.lines().collect::<Vec<_>>());
-    for op in service.routes.ops() {
+    for op in routes.ops() {
         let path = op.path.replace(['{', '}'], "");
-        let found = service.routes.find(&op.method, &path.parse().unwrap());
+        let found = routes.find(&op.method, &path.parse().unwrap());
         assert_eq!(found.map(|f| f.op.name), Some(op.name));
     }
 }

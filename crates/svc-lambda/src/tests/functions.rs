@@ -18,8 +18,8 @@ async fn a_function_is_pending_and_then_active() {
     update.fails(409, "ResourceConflictException", pending);
     let scope = Scope { account: ACCOUNT.parse().unwrap(), region: "us-east-1".parse().unwrap() };
     let order: FunctionRef = "order".parse().unwrap();
-    let resolved = service.catalog.resolve(&scope, &order, None).unwrap();
-    let refused = service.catalog.invocable(&resolved.configuration).unwrap_err();
+    let resolved = service.lambda.catalog.resolve(&scope, &order, None).unwrap();
+    let refused = service.lambda.catalog.invocable(&resolved.configuration).unwrap_err();
     assert_eq!(refused.to_string(), pending);
     service.settle();
     let got = service.get("/order").await.is(200).body["Configuration"].clone();
@@ -85,18 +85,18 @@ async fn everything_survives_a_restart() {
     }
     let scope = Scope { account: ACCOUNT.parse().unwrap(), region: "us-east-1".parse().unwrap() };
     let reference: FunctionRef = "order:live".parse().unwrap();
-    let resolved = service.catalog.resolve(&scope, &reference, None).unwrap();
+    let resolved = service.lambda.catalog.resolve(&scope, &reference, None).unwrap();
     let incarnation = resolved.function.incarnation.clone();
 
     let service = service.restart().await;
     for (path, before) in all.iter().zip(before) {
         assert_eq!(service.get(path).await.body, before, "{path}");
     }
-    let resolved = service.catalog.resolve(&scope, &reference, None).unwrap();
+    let resolved = service.lambda.catalog.resolve(&scope, &reference, None).unwrap();
     assert_eq!(resolved.function.incarnation, incarnation);
-    assert!(service.catalog.incarnated(&resolved.function.arn, &incarnation).is_some());
-    assert!(service.catalog.incarnated(&resolved.function.arn, "other").is_none());
-    let folder = service.catalog.unpacked(resolved.configuration.code).await.unwrap();
+    assert!(service.lambda.catalog.incarnated(&resolved.function.arn, &incarnation).is_some());
+    assert!(service.lambda.catalog.incarnated(&resolved.function.arn, "other").is_none());
+    let folder = service.lambda.catalog.unpacked(resolved.configuration.code).await.unwrap();
     let text = std::fs::read_to_string(folder.join("index.py")).unwrap();
     assert_eq!(text, "def handler(event, context):\n    return 1\n");
 }
