@@ -11,7 +11,7 @@ pub use change::{NewCode, NewFunction, Publication};
 pub use error::CatalogError;
 
 use crate::{
-    function::{Code, Configuration, Function},
+    function::{Code, Configuration, Function, State},
     packages::{PackageError, Packages},
     records,
 };
@@ -169,6 +169,18 @@ impl Catalog {
             .ok_or_else(|| CatalogError::FunctionNotFound(arn.clone()))?;
         let configuration = Arc::clone(function.qualified(qualifier).ok_or_else(missing)?);
         Ok(Resolved { function, configuration, arn })
+    }
+
+    /// Whether a version can be invoked now.
+    ///
+    /// # Errors
+    ///
+    /// [`CatalogError::NotReady`] while its function is being created.
+    pub fn invocable(&self, configuration: &Configuration) -> Result<(), CatalogError> {
+        match configuration.state(self.wall()) {
+            State::Active => Ok(()),
+            state @ State::Pending => Err(CatalogError::NotReady(state)),
+        }
     }
 
     /// The function that an ARN from our own records names, as long as it is the same incarnation.

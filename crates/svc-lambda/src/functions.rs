@@ -202,13 +202,15 @@ pub(crate) async fn list(
         Some((name, _)) if input.all_versions => Bound::Included(name.clone()),
         Some((name, _)) => Bound::Excluded(name.clone()),
     };
-    let found = lambda.catalog.list(&scope(&call), start, page.limit + 1);
+    // One more than the page tells whether there is another; the first may have been shown in full already.
+    let found = lambda.catalog.list(&scope(&call), start, page.limit + 2);
     let is_behind = |name: &FunctionName, version: Version| {
         from.as_ref().is_none_or(|(n, v)| name != n || version > *v)
     };
     let mut functions: Vec<Description> = match input.all_versions {
         false => found
             .iter()
+            .take(page.limit + 1)
             .map(|f| Description {
                 arn: f.arn.clone(),
                 configuration: Arc::clone(&f.latest),
