@@ -121,6 +121,16 @@ impl Packages {
         Ok(target)
     }
 
+    /// A package as it was uploaded, if it is there.
+    pub(crate) async fn read(&self, sha256: [u8; 32]) -> Option<Bytes> {
+        let path = self.folder.join(format!("{}.zip", hex(&sha256)));
+        tokio::task::spawn_blocking(move || fs::read(path).ok())
+            .await
+            .ok()
+            .flatten()
+            .map(Bytes::from)
+    }
+
     /// Deletes the packages that nothing names any more, and what an earlier process left half done. To be called
     /// before anything runs.
     ///
