@@ -158,6 +158,9 @@ impl Shared {
         self.folder.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
+    /// Reads on a blocking thread. Handing a read over costs some 6 µs, where reading a row that is in memory takes 2;
+    /// but one that has to wait for the disk takes milliseconds, and would hold up every connection of its thread. What
+    /// each request reads comes from the cache, in a tenth of a microsecond.
     async fn read<T: Send + 'static>(
         self: Arc<Self>,
         query: impl FnOnce(&Self, &Connection) -> rusqlite::Result<T> + Send + 'static,
