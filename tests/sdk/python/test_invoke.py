@@ -436,11 +436,11 @@ while True:
     aws.create_function(
         FunctionName=name,
         Runtime="provided.al2023",
-        Handler="free text",
+        Handler="free-text",
         Role=ROLE,
         Code={"ZipFile": package.getvalue()},
     )
     aws.get_waiter("function_active_v2").wait(FunctionName=name)
     for event in ("1", "[2]"):
         answer = aws.invoke(FunctionName=name, Payload=event)
-        assert json.loads(answer["Payload"].read()) == {"got": json.loads(event), "handler": "free text"}
+        assert json.loads(answer["Payload"].read()) == {"got": json.loads(event), "handler": "free-text"}
