@@ -353,7 +353,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_package_is_kept_and_unpacked() {
-        let (_folder, packages) = packages();
+        let (folder, packages) = packages();
+        packages.sweep(BTreeSet::new()).await.unwrap();
         let bytes = zip(|w| {
             file(w, "bootstrap", 0o755, "#!/bin/sh");
             file(w, "lib/a.py", 0o400, "a = 1");
@@ -376,6 +377,10 @@ mod tests {
         packages.sweep([code.sha256].into()).await.unwrap();
         assert!(!draft.exists() && strange.exists());
         assert!(unpacked.is_dir());
+        fs::write(folder.path().join("code/boot-id"), "an earlier boot").unwrap();
+        packages.sweep([code.sha256].into()).await.unwrap();
+        assert!(!unpacked.exists(), "a power cut may have spoilt it");
+        assert_eq!(packages.unpacked(code).await.unwrap(), unpacked);
         packages.sweep(BTreeSet::new()).await.unwrap();
         assert!(!unpacked.exists() && packages.unpacked(code).await.is_err());
     }
