@@ -11,6 +11,7 @@ mod origins;
 mod refused;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 pub use door::{Door, Service};
 pub use hosts::BadHost;
@@ -20,6 +21,7 @@ use door::Seen;
 use durastack_auth::{Keyring, Rules, sigv4};
 use durastack_clock::{Clock, Timestamp};
 use durastack_names::{AccountId, Region};
+use durastack_throttle::Throttle;
 use durastack_wire::Caller;
 use frame::Frame;
 use hosts::Hosts;
@@ -57,6 +59,7 @@ pub struct Gate {
     hosts: Hosts,
     origins: Origins,
     keys: Arc<Keyring>,
+    throttle: Throttle,
     clock: Clock,
 }
 
@@ -84,6 +87,7 @@ impl Gate {
             hosts: Hosts::new(&settings.allowed_hosts)?,
             origins: Origins::new(settings.allowed_origins),
             keys,
+            throttle: Throttle::off(clock.clone()),
             clock,
         })
     }
