@@ -443,7 +443,7 @@ impl<D: Dialect> Driver<D> {
     pub async fn recover(self: &Arc<Self>) -> Driven<D, usize> {
         let (mut after, mut count) = (None, 0);
         loop {
-            let page = self.store.owing(after, 256).await?;
+            let page = self.store.owing(D::NAME, after, 256).await?;
             let Some(last) = page.last().copied() else { return Ok(count) };
             let mut tasks = Vec::with_capacity(page.len());
             for id in page {
@@ -529,7 +529,7 @@ fn batch_of<D: Dialect>(
         matches!(record.event, Life(LifeEvent::Started { .. } | LifeEvent::Ended { .. }))
     };
     if records.iter().any(changes_row) {
-        batch.rows.push(row(life));
+        batch.rows.push(row::<D>(life));
     }
     let due = loaded.execution.next_deadline().map(|(due, _)| due);
     if due != loaded.due {
@@ -555,9 +555,10 @@ fn batch_bytes(batch: &Batch) -> usize {
     batch.appends.iter().flat_map(|append| &append.records).map(|record| record.data.len()).sum()
 }
 
-fn row(life: &durastack_engine::Life) -> Row {
+fn row<D: Dialect>(life: &durastack_engine::Life) -> Row {
     Row {
         execution: life.id.bytes(),
+        dialect: D::NAME.to_owned(),
         scope: life.scope.clone(),
         version: life.version.clone(),
         name: life.name.clone(),

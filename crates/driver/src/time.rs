@@ -168,7 +168,7 @@ impl<D: Dialect> Driver<D> {
         // Whatever changes from here on wakes the coming sleep.
         self.time.asleep_until.store(i64::MAX, Ordering::SeqCst);
         self.deliver_due().await?;
-        let next = self.store.next_due().await?;
+        let next = self.store.next_due(D::NAME).await?;
         let now = self.clock.now();
         let until = next.unwrap_or(i64::MAX);
         self.time.asleep_until.store(until, Ordering::SeqCst);
@@ -178,7 +178,7 @@ impl<D: Dialect> Driver<D> {
     async fn deliver_due(self: &Arc<Self>) -> Driven<D, usize> {
         let mut delivered = 0;
         loop {
-            let due = self.store.due(self.clock.now().millis(), DUE_AT_ONCE).await?;
+            let due = self.store.due(D::NAME, self.clock.now().millis(), DUE_AT_ONCE).await?;
             if due.is_empty() {
                 return Ok(delivered);
             }
@@ -225,7 +225,7 @@ impl<D: Dialect> Driver<D> {
         let mut delivered = 0;
         loop {
             self.time.settle(SETTLE_MAX).await;
-            let next = self.store.next_due().await?.map(Timestamp::from_millis);
+            let next = self.store.next_due(D::NAME).await?.map(Timestamp::from_millis);
             let now = self.clock.now();
             let Some(next) = next.filter(|next| *next <= target.max(now)) else { break };
             self.jump(next).await?;
@@ -263,7 +263,7 @@ impl<D: Dialect> Driver<D> {
     ///
     /// Store errors.
     pub async fn next(self: &Arc<Self>) -> Driven<D, Option<Next>> {
-        let Some((at, id)) = self.store.due(i64::MAX, 1).await?.into_iter().next() else {
+        let Some((at, id)) = self.store.due(D::NAME, i64::MAX, 1).await?.into_iter().next() else {
             return Ok(None);
         };
         let id = ExecutionId::from_bytes(id);

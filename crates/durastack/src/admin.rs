@@ -5,6 +5,7 @@ use bytes::Bytes;
 use durastack_clock::Clock;
 use durastack_driver::Driver;
 use durastack_durable::Durable;
+use durastack_svc_lambda::Lambda;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ struct Advance {
 
 /// Answers a request to the admin API.
 pub(crate) async fn answer(
+    lambda: &Lambda,
     driver: &Arc<Driver<Durable>>,
     clock: &Clock,
     request: &Request<Bytes>,
@@ -47,8 +49,18 @@ pub(crate) async fn answer(
             | "/_durastack/clock"
             | "/_durastack/clock/advance",
         ) => refuse(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method"),
+        (&Method::GET, path) => match durastack_svc_lambda::package(lambda, path).await {
+            Some(zip) => zipped(zip),
+            None => refuse(StatusCode::NOT_FOUND, "the admin API has no such path"),
+        },
         _ => refuse(StatusCode::NOT_FOUND, "the admin API has no such path"),
     }
+}
+
+fn zipped(zip: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(zip);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    response
 }
 
 async fn show_clock(driver: &Arc<Driver<Durable>>, clock: &Clock) -> Response<Bytes> {

@@ -51,7 +51,9 @@ impl Handler for Server {
         let Context { request_id, peer, gone } = context;
         let (service, caller) = match self.gate.admit(&request, peer, &request_id) {
             Ok(Admitted::Admin) => {
-                return Some(admin::answer(&self.driver, &self.clock, &request).await);
+                return Some(
+                    admin::answer(&self.lambda, &self.driver, &self.clock, &request).await,
+                );
             }
             Ok(Admitted::Service { service, caller }) => (service, caller),
             Err(refusal) => return Some(*refusal),

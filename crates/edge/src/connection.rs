@@ -172,7 +172,8 @@ impl<H: Handler> Server<H> {
 /// The one line that each finished request has.
 fn report(status: Option<StatusCode>, quiet: bool, stopwatch: Stopwatch) {
     let status = status.map_or(0, |s| s.as_u16());
-    let elapsed_ms = stopwatch.elapsed().as_secs_f64() * 1000.0;
+    // Whole microseconds are all that anybody reads.
+    let elapsed_ms = (stopwatch.elapsed().as_secs_f64() * 1e6).round() / 1e3;
     if quiet {
         debug!(status, elapsed_ms, "request completed");
     } else {

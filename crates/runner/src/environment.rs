@@ -38,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) run_folder: PathBuf,
     pub(crate) start_folder: PathBuf,
     pub(crate) init_retry: bool,
+    pub(crate) init_max: Duration,
     pub(crate) clock: Clock,
     pub(crate) logs: Arc<dyn Logs>,
     pub(crate) entropy: Mutex<Entropy>,

@@ -79,7 +79,10 @@ async fn reap(group: i32, noted: &str, folder: &Path) {
 pub(crate) async fn start_time(pid: Pid) -> Option<String> {
     let fields = stat(pid.as_raw_nonzero().get())?;
     // Fields 3 (state) and 22 (start time) of proc(5), counted from behind the name.
-    (fields.first()? != "Z").then(|| fields.get(19).cloned())?
+    let ticks = fields.get(19).filter(|_| fields[0] != "Z")?;
+    // Ticks count from the start of the system, so that start belongs to them.
+    let system = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    Some(format!("{} {ticks}", system.trim()))
 }
 
 /// When a process started, in the system's own terms; none if it is gone or only waits to be collected.

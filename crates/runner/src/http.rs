@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -26,6 +26,9 @@ const HEAD_BYTES_MAX: usize = 2 * 1024 * 1024;
 const DISCARD_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// An error document may have this many bytes; what is beyond is treated as a response that is too large.
 const ERROR_BYTES_MAX: usize = RESPONSE_BYTES_MAX;
+
+/// How long accepting rests after it failed for want of file descriptors or memory.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 const ERROR_BODY: &str = "lambda-runtime-function-error-body";
@@ -66,7 +69,7 @@ pub(crate) async fn serve(
             }
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection to the Runtime API");
-                tokio::task::yield_now().await;
+                tokio::time::sleep(ACCEPT_REST).await;
             }
         }
     }

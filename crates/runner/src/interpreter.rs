@@ -134,9 +134,13 @@ impl Interpreters {
         language: &Language,
         question: &str,
     ) -> Result<Interpreter, String> {
-        if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(program)
-        {
-            return Ok(known.clone());
+        let known = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get(program).cloned()
+        };
+        // Virtual environments come and go while durastack runs.
+        if let Some(known) = known.filter(|k| k.program.is_file()) {
+            return Ok(known);
         }
         let flag = if matches!(language, Language::Python(_)) { "-c" } else { "-e" };
         let run = tokio::process::Command::new(program)

@@ -20,9 +20,6 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// How long an environment may take to start, from spawn to the first `next`.
-/// Source: developer guide, "Understanding the Lambda execution environment lifecycle", Init phase.
-const INIT_MAX: Duration = Duration::from_secs(10);
 /// How long an answer waits for the `next` that ends its invocation, so that the report is true and the environment
 /// is free before its caller comes back. Hardly ever used up: clients ask at once.
 const NEXT_WAIT_MAX: Duration = Duration::from_millis(100);
@@ -358,7 +355,7 @@ impl Way {
         }
         let interpreter = interpreter.as_ref();
         let (failure, took) =
-            match self.attempt(environment, &language, interpreter, INIT_MAX).await {
+            match self.attempt(environment, &language, interpreter, self.shared.init_max).await {
                 Attempt::Ready(took) => {
                     return Init::Ready { init: Some(took), spent: Duration::ZERO };
                 }

@@ -31,4 +31,4 @@ pub use function::{
     Credentials, EnvironmentKey, Finished, Function, Invocation, LineKind, LogFormat, LogLine,
     Logs, Outcome, Refusal,
 };
-pub use runner::{Runner, Settings, StartError};
+pub use runner::{INIT_MAX, Runner, Settings, StartError};

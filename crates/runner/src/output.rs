@@ -3,7 +3,7 @@
 //! Both are drained always, whoever listens, in bounded memory. Ordering is by arrival.
 
 use crate::{function::LineKind, tap::Tap};
-use std::{io, sync::Arc};
+use std::{io, os::fd::AsFd, sync::Arc};
 use tokio::{
     net::{UnixStream, unix::pipe},
     sync::{mpsc, oneshot},
@@ -63,15 +63,21 @@ async fn drain(
         tokio::select! {
             biased;
             ask = asked.recv() => {
-                for _ in 0..FLUSH_BYTES_MAX / CHUNK_BYTES {
-                    if !(frames_open && take(|b| frames.try_read(b), &mut chunk, &mut frames_open, |b| records.push(b, &tap))) {
+                let mut left = FLUSH_BYTES_MAX;
+                while frames_open && left > 0 {
+                    let push = |b: &[u8]| records.push(b, &tap);
+                    if !take(|b| read_now(&frames, b), &mut chunk, &mut frames_open, push) {
                         break;
                     }
+                    left = left.saturating_sub(CHUNK_BYTES);
                 }
-                for _ in 0..FLUSH_BYTES_MAX / CHUNK_BYTES {
-                    if !(plain_open && take(|b| plain.try_read(b), &mut chunk, &mut plain_open, |b| lines.push(b, &tap))) {
+                let mut left = FLUSH_BYTES_MAX;
+                while plain_open && left > 0 {
+                    let push = |b: &[u8]| lines.push(b, &tap);
+                    if !take(|b| read_now(&plain, b), &mut chunk, &mut plain_open, push) {
                         break;
                     }
+                    left = left.saturating_sub(CHUNK_BYTES);
                 }
                 records.plain.finish(&tap);
                 lines.finish(&tap);
@@ -83,14 +89,21 @@ async fn drain(
             }
             ready = frames.readable(), if frames_open => {
                 frames_open = ready.is_ok();
-                take(|b| frames.try_read(b), &mut chunk, &mut frames_open, |b| records.push(b, &tap));
+                let push = |b: &[u8]| records.push(b, &tap);
+                take(|b| frames.try_read(b), &mut chunk, &mut frames_open, push);
             }
             ready = plain.readable(), if plain_open => {
                 plain_open = ready.is_ok();
-                take(|b| plain.try_read(b), &mut chunk, &mut plain_open, |b| lines.push(b, &tap));
+                let push = |b: &[u8]| lines.push(b, &tap);
+                take(|b| plain.try_read(b), &mut chunk, &mut plain_open, push);
             }
         }
     }
+}
+
+/// Asks the system itself: tokio would say that there is nothing until its reactor has heard of it.
+fn read_now(from: impl AsFd, chunk: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::io::read(from, chunk)?)
 }
 
 /// Reads once. Whether there was something.
@@ -229,5 +242,103 @@ impl Frames {
             return;
         }
         self.frame = Some(Frame { is_record, remaining: length as usize });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::function::{Credentials, EnvironmentKey, Function, LogFormat, LogLine, Logs};
+    use durastack_clock::Clock;
+    use durastack_names::Version;
+    use std::{io::Write as _, sync::Mutex, time::Duration};
+
+    #[derive(Default)]
+    struct Seen(Mutex<Vec<String>>);
+
+    impl Logs for Seen {
+        fn line(&self, line: LogLine<'_>) {
+            self.0.lock().unwrap().push(String::from_utf8_lossy(line.text).into_owned());
+        }
+    }
+
+    fn tap() -> (Arc<Tap>, Arc<Seen>) {
+        let function = Function {
+            key: EnvironmentKey("k".into()),
+            arn: "arn:aws:lambda:eu-west-1:000000000000:function:f".parse().unwrap(),
+            version: Version::Latest,
+            runtime: "python3.12".into(),
+            handler: "app.handler".into(),
+            code: "/code".into(),
+            timeout: Duration::from_secs(3),
+            memory_mb: 128,
+            environment: [].into(),
+            log_group: "/aws/lambda/f".into(),
+            log_format: LogFormat::Text,
+            log_level: None,
+            credentials: Credentials::default(),
+        };
+        let seen = Arc::new(Seen::default());
+        let logs: Arc<dyn Logs> = Arc::clone(&seen) as _;
+        let clock = Clock::system(Duration::ZERO);
+        (Arc::new(Tap::new(function.into(), "s".into(), logs, clock)), seen)
+    }
+
+    fn frame(kind: u32, text: &str) -> Vec<u8> {
+        let length = u32::try_from(text.len()).unwrap();
+        [&kind.to_be_bytes()[..], &length.to_be_bytes(), &[0; 8], text.as_bytes()].concat()
+    }
+
+    /// The lines of these bytes, which must not depend on how they come in pieces.
+    fn check(bytes: &[u8], expected: &[&str]) {
+        for size in [1, 3, 17, bytes.len()] {
+            let (tap, seen) = tap();
+            let mut frames = Frames::default();
+            bytes.chunks(size).for_each(|piece| frames.push(piece, &tap));
+            frames.plain.finish(&tap);
+            assert_eq!(*seen.0.lock().unwrap(), expected, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn frames_become_lines() {
+        check(&frame(0xA55A_0013, "one\nrecord\n"), &["one\nrecord"]);
+        check(&[frame(0xA55A_0002, "{}"), frame(FRAME_PLAIN, "a\nb")].concat(), &["{}", "a", "b"]);
+        check(&[frame(FRAME_PLAIN, "a"), frame(FRAME_PLAIN, "b\r\n\n")].concat(), &["ab\r", ""]);
+        check(&[frame(0xA55A_0003, ""), frame(FRAME_PLAIN, "")].concat(), &[""]);
+    }
+
+    #[test]
+    fn what_is_no_frame_is_plain_output() {
+        check(b"this is no frame at all\nreally", &["this is no frame at all", "really"]);
+    }
+
+    #[test]
+    fn long_lines_and_records_are_split() {
+        let (tap, seen) = tap();
+        Lines::default().push(&vec![b'x'; LINE_BYTES_MAX + 1], &tap);
+        Frames::default().push(&frame(0xA55A_0003, &"y".repeat(LINE_BYTES_MAX * 2)), &tap);
+        let seen = seen.0.lock().unwrap();
+        assert!(seen.len() >= 3 && seen.iter().all(|l| l.len() <= LINE_BYTES_MAX));
+        assert_eq!(seen.iter().map(|l| l.matches('y').count()).sum::<usize>(), LINE_BYTES_MAX * 2);
+    }
+
+    #[tokio::test]
+    async fn a_flush_takes_what_was_written_and_waits_for_no_end() {
+        let (tap, seen) = tap();
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let (read, mut write) = io::pipe().unwrap();
+        let plain = pipe::Receiver::from_owned_fd(read.into()).unwrap();
+        let (output, drain) = Output::read(plain, UnixStream::from_std(ours).unwrap(), tap);
+        let tasks = tokio_util::task::TaskTracker::new();
+        tasks.spawn(drain);
+        theirs.write_all(&frame(FRAME_PLAIN, "framed")).unwrap();
+        write.write_all(b"plain").unwrap();
+        output.flush().await;
+        assert_eq!(*seen.0.lock().unwrap(), ["framed", "plain"]);
+        drop(output);
+        tasks.close();
+        tasks.wait().await;
     }
 }

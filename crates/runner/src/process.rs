@@ -35,7 +35,7 @@ pub(crate) const GRACE: Duration = Duration::from_millis(500);
 const COLLECT_WAIT_MAX: Duration = Duration::from_secs(2);
 
 const GUARD: &str = "exec 3<&0 0</dev/null
-( (trap '' TERM HUP INT QUIT; read -r _ <&3; kill -KILL -$$) >/dev/null 2>&1 & )
+( (trap '' TERM HUP INT QUIT USR1 USR2 ALRM; read -r _ <&3; kill -KILL -$$) >/dev/null 2>&1 & )
 ";
 const KEEP_SOCKET: &str = "exec \"$@\"";
 const CLOSE_SOCKET: &str = "exec \"$@\" 3<&-";
@@ -192,10 +192,14 @@ mod tests {
     use tempfile::TempDir;
 
     async fn sleeper(folder: &TempDir) -> (Process, Ends) {
+        shell(folder, "trap '' TERM; while :; do sleep 1; done").await
+    }
+
+    async fn shell(folder: &TempDir, script: &str) -> (Process, Ends) {
         let groups = Arc::new(Groups::open(folder.path().join("groups")).await.unwrap());
         let start = Start {
             program: "/bin/sh".into(),
-            arguments: ["-c", "trap '' TERM; while :; do sleep 1; done"].map(Into::into).into(),
+            arguments: ["-c", script].map(Into::into).into(),
             directory: folder.path().into(),
             variables: BTreeMap::from([("HOME".to_owned(), folder.path().as_os_str().to_owned())]),
             takes_socket: false,
@@ -224,6 +228,27 @@ mod tests {
         let status = tokio::time::timeout(Duration::from_secs(10), process.exited()).await;
         assert_eq!(status.unwrap().unwrap().signal(), Some(9));
         assert_eq!(std::fs::read_dir(folder.path().join("groups")).unwrap().count(), 0);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_group_without_its_leader_is_reaped_if_it_is_ours() {
+        let folder = TempDir::new().unwrap();
+        let (mut process, ends) = shell(&folder, "sleep 1000 & echo $!").await;
+        process.exited().await.unwrap();
+        let mut said = [0; 16];
+        ends.plain.readable().await.unwrap();
+        let length = ends.plain.try_read(&mut said).unwrap();
+        let left: i32 = std::str::from_utf8(&said[..length]).unwrap().trim().parse().unwrap();
+        let left = Pid::from_raw(left).unwrap();
+        assert!(crate::groups::start_time(left).await.is_some());
+        Groups::open(folder.path().join("groups")).await.unwrap();
+        let gone = async {
+            while crate::groups::start_time(left).await.is_some() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
     }
 
     #[tokio::test]

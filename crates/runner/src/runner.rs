@@ -42,7 +42,14 @@ pub struct Settings {
     pub node: Option<PathBuf>,
     /// Whether a failed initialisation is tried once more within the invocation, as on the real service.
     pub init_retry: bool,
+    /// How long an environment may take to start, from spawn to its first request for work: [`INIT_MAX`], unless the
+    /// machine is slow. The second try has the function's timeout instead.
+    pub init_max: Duration,
 }
+
+/// How long Lambda lets an environment start.
+/// Source: developer guide, "Understanding the Lambda execution environment lifecycle", Init phase.
+pub const INIT_MAX: Duration = Duration::from_secs(10);
 
 impl Settings {
     /// 16 processes, interpreters looked for, two tries.
@@ -56,6 +63,7 @@ impl Settings {
             python: None,
             node: None,
             init_retry: true,
+            init_max: INIT_MAX,
         }
     }
 }
@@ -121,6 +129,7 @@ impl Runner {
             run_folder,
             start_folder,
             init_retry: settings.init_retry,
+            init_max: settings.init_max,
             clock,
             logs,
             entropy: Mutex::new(Entropy::system()),

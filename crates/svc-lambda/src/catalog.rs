@@ -11,7 +11,7 @@ pub use change::{NewCode, NewFunction, Publication};
 pub use error::CatalogError;
 
 use crate::{
-    function::{Code, Configuration, Function},
+    function::{Code, Configuration, Function, State},
     packages::{PackageError, Packages},
     records,
 };
@@ -171,6 +171,18 @@ impl Catalog {
         Ok(Resolved { function, configuration, arn })
     }
 
+    /// Whether a version can be invoked now.
+    ///
+    /// # Errors
+    ///
+    /// [`CatalogError::NotReady`] while its function is being created.
+    pub fn invocable(&self, configuration: &Configuration) -> Result<(), CatalogError> {
+        match configuration.state(self.wall()) {
+            State::Active => Ok(()),
+            state @ State::Pending => Err(CatalogError::NotReady(state)),
+        }
+    }
+
     /// The function that an ARN from our own records names, as long as it is the same incarnation.
     #[must_use]
     pub fn incarnated(&self, arn: &FunctionArn, incarnation: &str) -> Option<Arc<Function>> {
@@ -184,6 +196,11 @@ impl Catalog {
     /// [`PackageError`].
     pub async fn unpacked(&self, code: Code) -> Result<PathBuf, PackageError> {
         self.packages.unpacked(code).await
+    }
+
+    /// The package of this hash, as it was uploaded.
+    pub async fn package(&self, sha256: [u8; 32]) -> Option<Bytes> {
+        self.packages.read(sha256).await
     }
 
     /// The functions of a scope by name, from the given one on (or behind it), at most `limit`.

@@ -1,7 +1,7 @@
 //! What the Lambda API answers when it refuses.
 
 use crate::{CatalogError, packages::PackageError};
-use durastack_wire::{BadShape, IntoWire, WireError};
+use durastack_wire::{BadShape, Fault, IntoWire, WireError};
 use http::StatusCode;
 
 /// Why an operation of the Lambda API has no success.
@@ -38,7 +38,9 @@ pub(crate) fn catalog(error: &CatalogError) -> WireError {
         }
         // Differs: the real text also names the action.
         CatalogError::OtherAccount { .. } => {
-            WireError::client(StatusCode::FORBIDDEN, "AccessDeniedException", error).capital()
+            WireError::client(StatusCode::FORBIDDEN, "AccessDeniedException", error)
+                .capital()
+                .fault(Fault::Unsaid)
         }
         CatalogError::TwoQualifiers
         | CatalogError::OnlyLatest

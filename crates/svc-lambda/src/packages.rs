@@ -121,6 +121,16 @@ impl Packages {
         Ok(target)
     }
 
+    /// A package as it was uploaded, if it is there.
+    pub(crate) async fn read(&self, sha256: [u8; 32]) -> Option<Bytes> {
+        let path = self.folder.join(format!("{}.zip", hex(&sha256)));
+        tokio::task::spawn_blocking(move || fs::read(path).ok())
+            .await
+            .ok()
+            .flatten()
+            .map(Bytes::from)
+    }
+
     /// Deletes the packages that nothing names any more, and what an earlier process left half done. To be called
     /// before anything runs.
     ///
@@ -132,9 +142,13 @@ impl Packages {
         off_thread(move || {
             for entry in fs::read_dir(&folder).map_err(file_error("read", &folder))? {
                 let path = entry.map_err(file_error("read", &folder))?.path();
-                let file = path.file_name().map(|n| n.to_string_lossy().into_owned());
-                let stem = file.as_deref().map(|f| f.strip_suffix(".zip").unwrap_or(f));
-                if stem.and_then(from_hex).is_some_and(|sha256| named.contains(&sha256)) {
+                let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+                // What does not begin with a hash is somebody else's.
+                let Some(sha256) = name.as_deref().and_then(|n| from_hex(n.get(..64)?)) else {
+                    continue;
+                };
+                let is_whole = name.is_some_and(|n| n.len() == 64 || n[64..] == *".zip");
+                if is_whole && named.contains(&sha256) {
                     continue;
                 }
                 if path.is_dir() {
@@ -162,11 +176,15 @@ fn examine(zip: &[u8]) -> Result<Code, PackageError> {
     }
     let mut left = UNPACKED_BYTES_MAX;
     for index in 0..archive.len() {
-        let entry = archive.by_index_raw(index).map_err(not_zip)?;
+        let mut entry = archive.by_index(index).map_err(not_zip)?;
         if entry.enclosed_name().is_none() {
             return Err(PackageError::NotZip(None));
         }
-        left = left.checked_sub(entry.size()).ok_or(PackageError::TooLarge)?;
+        // Read to its end, so that a damaged package is refused when it is sent and not when it is needed.
+        let mut content = entry.by_ref().take(left.saturating_add(1));
+        let bytes = io::copy(&mut content, &mut io::sink())
+            .map_err(|source| PackageError::NotZip(Some(ZipError::Io(source))))?;
+        left = left.checked_sub(bytes).ok_or(PackageError::TooLarge)?;
     }
     Ok(Code {
         sha256: Sha256::digest(zip).into(),
@@ -204,9 +222,9 @@ fn unpack(zip: impl Read + Seek, folder: &Path, limit: u64) -> Result<(), Packag
         // What an entry says of its own size may be a lie.
         let copied = io::copy(&mut entry.by_ref().take(left.saturating_add(1)), &mut file)
             .map_err(|source| match source.kind() {
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-                    PackageError::NotZip(Some(ZipError::Io(source)))
-                }
+                io::ErrorKind::InvalidData
+                | io::ErrorKind::InvalidInput
+                | io::ErrorKind::UnexpectedEof => PackageError::NotZip(Some(ZipError::Io(source))),
                 _ => file_error("write", &path)(source),
             })?;
         left = left.checked_sub(copied).ok_or(PackageError::TooLarge)?;
@@ -335,7 +353,12 @@ mod tests {
         assert_eq!(fs::read_to_string(unpacked.join("b.py")).unwrap(), "a = 1");
         assert_eq!(packages.unpacked(code).await.unwrap(), unpacked);
 
+        let draft = unpacked.with_extension("unpacking");
+        let strange = unpacked.with_file_name("node_modules");
+        fs::create_dir(&draft).unwrap();
+        fs::create_dir(&strange).unwrap();
         packages.sweep([code.sha256].into()).await.unwrap();
+        assert!(!draft.exists() && strange.exists());
         assert!(unpacked.is_dir());
         packages.sweep(BTreeSet::new()).await.unwrap();
         assert!(!unpacked.exists() && packages.unpacked(code).await.is_err());
@@ -351,6 +374,9 @@ mod tests {
         assert_eq!(refused(Bytes::new()).await, text);
         assert_eq!(refused(zip(|w| file(w, "../up", 0o644, ""))).await, text);
         assert_eq!(refused(zip(|_| {})).await, "Uploaded file must be a non-empty zip");
+        let mut damaged = zip(|w| file(w, "a", 0o644, "some text that is compressed")).to_vec();
+        damaged[40] ^= 0xff;
+        assert_eq!(refused(damaged.into()).await, text);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ Descriptor 3 takes framed log records, so that a record of several lines stays o
 that both stay in order; what native code and child processes print comes through the ordinary pipe.
 """
 
+import _thread
 import io
 import os
 import sys
@@ -25,11 +26,32 @@ BUNDLED = {
 JSON_FORMAT = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
 
 
+# Of the frames that threads write, each must leave whole. A child after a fork starts with a lock of its own.
+lock = _thread.RLock()
+
+
+def renew_lock():
+    global lock
+    lock = _thread.RLock()
+
+
+os.register_at_fork(after_in_child=renew_lock)
+
+
 def send(kind, data):
     head = kind.to_bytes(4, "big") + len(data).to_bytes(4, "big") + (time.time_ns() // 1000).to_bytes(8, "big")
-    rest = memoryview(head + data)
+    with lock:
+        try:
+            write_all(TELEMETRY, head + data)
+        except OSError:
+            # A daemon closes everything that it does not know.
+            write_all(1, data if kind == FRAME_PLAIN else data + b"\n")
+
+
+def write_all(number, data):
+    rest = memoryview(data)
     while rest:
-        rest = rest[os.write(TELEMETRY, rest) :]
+        rest = rest[os.write(number, rest) :]
 
 
 class Output(io.RawIOBase):
@@ -218,8 +240,14 @@ def describe(error, request_id):
     while here < len(frames) and frames[here].filename == __file__:
         here += 1
     # A call with wrong arguments fails in our own frame; that one is worth showing.
-    stack = traceback.format_list(frames[here:] or frames[-1:])
+    stack = [frame_text(frame) for frame in frames[here:] or frames[-1:]]
     return document(str(error), type(error).__name__, stack, request_id)
+
+
+def frame_text(frame):
+    """A frame without the marks under it that newer interpreters draw."""
+    text = '  File "%s", line %d, in %s\n' % (frame.filename, frame.lineno or 0, frame.name)
+    return text + "    %s\n" % frame.line if frame.line else text
 
 
 def document(message, kind, stack, request_id):
@@ -267,7 +295,7 @@ def load(name):
         raise Fault("Runtime.ImportModuleError", message) from None
     except SyntaxError as error:
         message = "Syntax error in module '%s': %s" % (module_name, error)
-        line = '  File "%s" Line %s\n    %s' % (error.filename, error.lineno, (error.text or "").strip())
+        line = '  File "%s" Line %s\n    %s\n' % (error.filename, error.lineno, (error.text or "").strip())
         raise Fault("Runtime.UserCodeSyntaxError", message, [line]) from None
     if not hasattr(module, handler_name):
         message = "Handler '%s' missing on module '%s'" % (handler_name, module_name)
@@ -333,15 +361,19 @@ def refuse_constant(text):
     raise ValueError("Out of range float values are not JSON compliant: %s" % text)
 
 
+# Numbers that must keep their digits travel through the JSON writer as texts with this in front.
+DIGITS = "digits-" + os.urandom(12).hex() + ":"
+
+
 def to_json(value):
     """What JSON has no word for."""
     kind = type(value)
     if kind.__name__ == "Decimal" and kind.__module__ in ("decimal", "_decimal", "_pydecimal"):
-        # Differs: 1.10 becomes 1.1, since the standard library's writer has no number that keeps its digits.
-        return int(value) if value == value.to_integral_value() and value.as_tuple().exponent >= 0 else float(value)
+        return DIGITS + str(value)
     if isinstance(value, (bytes, bytearray)):
         return value.decode("utf-8")
     if hasattr(value, "_asdict"):
+        # Differs: a named tuple never comes here, the standard library's writer takes it for a list.
         return value._asdict()
     raise TypeError("Object of type %s is not JSON serializable" % kind.__name__)
 
@@ -361,6 +393,10 @@ def marshal(result):
         text = json.dumps(result, ensure_ascii=ENSURE_ASCII, default=to_json)
     except Exception as error:
         raise Fault("Runtime.MarshalError", "Unable to marshal response: %s" % error) from None
+    if DIGITS in text:
+        import re
+
+        text = re.sub('"%s([^"]*)"' % DIGITS, r"\1", text)
     return text.encode("utf-8")
 
 

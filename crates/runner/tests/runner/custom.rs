@@ -114,3 +114,42 @@ async fn runtimes_that_cannot_be_run_say_so() {
         }
     }
 }
+
+/// Answers, then goes on working until a file is there.
+const WORKS_ON: &str = r#"#!/usr/bin/env python3
+import http.client, os, time
+c = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+while True:
+    c.request("GET", "/2018-06-01/runtime/invocation/next")
+    r = c.getresponse()
+    path = r.read().decode().strip('"')
+    c.request("POST", "/2018-06-01/runtime/invocation/" + r.headers["Lambda-Runtime-Aws-Request-Id"] + "/response", str(os.getpid()))
+    c.getresponse().read()
+    while not os.path.exists(path):
+        time.sleep(0.005)
+"#;
+
+#[tokio::test]
+async fn an_answer_is_not_held_back_and_its_process_is_kept() {
+    let bench = Bench::new().await;
+    let function = provided(&bench, WORKS_ON);
+    let mark = bench.path().join("mark");
+    let event = serde_json::to_string(&mark).unwrap();
+    let first = response(&bench.invoke(&function, &event).await);
+    let here = serde_json::to_string(&function.code).unwrap();
+    let second = response(&bench.invoke(&function, &here).await);
+    assert_ne!(first, second, "the first one has not asked for more");
+    fs::write(&mark, "").unwrap();
+    bench.until("it asked", || (bench.runner.busy() == 0).then_some(())).await;
+    let third = response(&bench.invoke(&function, &here).await);
+    assert_eq!(third, first, "the one that became idle last");
+}
+
+#[tokio::test]
+async fn a_process_that_never_asks_again_ends_at_the_timeout() {
+    let bench = Bench::new().await;
+    let mut function = bench.function("provided.al2", "h", &[("bootstrap", WORKS_ON)]);
+    function.timeout = Duration::from_secs(1);
+    let pid = response(&bench.invoke(&Arc::new(function), "\"/nowhere\"").await);
+    bench.until("it ends", || (!runs(&pid)).then_some(())).await;
+}

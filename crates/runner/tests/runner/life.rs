@@ -121,6 +121,73 @@ async fn a_start_that_dies_is_an_exit_of_the_waiting_invocation() {
 }
 
 #[tokio::test]
+async fn a_start_that_takes_too_long() {
+    let bench = Bench::with(|s| s.init_max = Duration::from_millis(300)).await;
+    let mut function = bench.function(
+        "python3.11",
+        "app.handler",
+        &[("app.py", "import time\nprint('starting')\ntime.sleep(1000)\n")],
+    );
+    function.timeout = Duration::from_secs(1);
+    let finished = bench.invoke(&Arc::new(function), "{}").await;
+    let (kind, message) = error(&finished);
+    assert_eq!(kind, "Sandbox.Timedout");
+    assert!(message.ends_with(" Error: Task timed out after 1.00 seconds"), "{message}");
+    let text = tail(&finished);
+    for words in [
+        "INIT_REPORT Init Duration: 300.00 ms\tPhase: init\tStatus: timeout\n",
+        "INIT_REPORT Init Duration: 1000.00 ms\tPhase: invoke\tStatus: timeout\n",
+        "\tDuration: 1000.00 ms\tBilled Duration: 1000 ms\t",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_stop_waits_for_no_grace() {
+    let bench = Bench::new().await;
+    let source = "import os, signal, time\nsignal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))\ndef handler(event, context):\n  print('running', flush=True)\n  while True:\n    time.sleep(1)\n";
+    let function = bench.python(source);
+    let running = bench.invoke(&function, "{}");
+    let again = async {
+        bench.said("asked").await;
+        bench.runner.stop().await;
+    };
+    let stopping = async {
+        bench.said("running").await;
+        tokio::join!(bench.runner.stop(), again);
+    };
+    let (finished, ()) = tokio::join!(running, stopping);
+    assert!(matches!(finished.outcome, Outcome::Stopped));
+}
+
+#[tokio::test]
+async fn what_an_earlier_runner_left_is_reaped_at_start() {
+    let bench = Bench::new().await;
+    let pid = response(&bench.invoke(&bench.python(PID), "{}").await);
+    let run = bench.path().join("data/run");
+    assert!(run.join("groups").join(&pid).exists(), "noted");
+    let settings = Settings::new(String::new(), run, bench.path().join("start"));
+    let logs: Arc<dyn Logs> = Arc::new(Lines::default());
+    let later = Runner::start(settings, Clock::system(Duration::ZERO), logs).await.unwrap();
+    assert!(!runs(&pid));
+    later.stop().await;
+}
+
+#[tokio::test]
+async fn threads_and_forks_may_print() {
+    let bench = Bench::new().await;
+    let source = "import os, sys, threading\ndef say(n):\n  for i in range(200):\n    sys.stdout.write('x' * 2000 + str(n) + '\\n')\ndef handler(event, context):\n  ts = [threading.Thread(target=say, args=(n,)) for n in range(4)]\n  for t in ts: t.start()\n  child = os.fork()\n  if child == 0:\n    say(9)\n    os.closerange(3, 100)\n    print('from below')\n    os._exit(0)\n  os.waitpid(child, 0)\n  for t in ts: t.join()\n";
+    let function = bench.python(source);
+    assert_eq!(response(&bench.invoke(&function, "{}").await), "null");
+    let mut lines = bench.lines.application();
+    let last = lines.iter().position(|l| l == "from below").expect("through the ordinary pipe");
+    lines.remove(last);
+    assert_eq!(lines.len(), 1000);
+    assert!(lines.iter().all(|l| l.len() == 2001 && l.starts_with("xxx")), "whole lines");
+}
+
+#[tokio::test]
 async fn the_cap_queues_and_evicts_and_nested_ones_pass() {
     let bench = Bench::with(|s| s.processes_max = 1).await;
     let waiter = "import os, pathlib, time\ndef handler(event, context):\n  print('running', flush=True)\n  while not pathlib.Path(event).exists():\n    time.sleep(0.005)\n  return os.getpid()\n";
@@ -147,6 +214,36 @@ async fn the_cap_queues_and_evicts_and_nested_ones_pass() {
     let slow_pid = response(&first);
     response(&bench.invoke(&other, "{}").await);
     bench.until("the idle one made room", || (!runs(&slow_pid)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn the_queue_is_first_in_first_out() {
+    let bench = Bench::with(|s| s.processes_max = 1).await;
+    let mark = bench.path().join("go");
+    let waiter = format!(
+        "import pathlib, time\ndef handler(event, context):\n  print('ran', event, flush=True)\n  while not pathlib.Path({mark:?}).exists():\n    time.sleep(0.005)\n"
+    );
+    let (one, other) = (bench.python(&waiter), bench.python(&waiter));
+    let invoke = |function: &Arc<Function>, event: &'static str, before: usize| {
+        let (bench, function) = (&bench, Arc::clone(function));
+        async move {
+            bench.until("its turn", || (bench.runner.busy() == before).then_some(())).await;
+            response(&bench.invoke(&function, event).await)
+        }
+    };
+    let open = async {
+        bench.until("all wait", || (bench.runner.busy() == 4).then_some(())).await;
+        bench.said("ran 0").await;
+        fs::write(&mark, "").unwrap();
+    };
+    tokio::join!(
+        invoke(&one, "0", 0),
+        invoke(&other, "1", 1),
+        invoke(&one, "2", 2),
+        invoke(&other, "3", 3),
+        open
+    );
+    assert_eq!(bench.lines.application(), ["ran 0", "ran 1", "ran 2", "ran 3"]);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The runner with real Python, Node and shell processes.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod custom;
 mod life;
 mod node;
@@ -132,6 +134,11 @@ impl Bench {
     async fn send(&self, function: &Arc<Function>, invocation: Invocation) -> Finished {
         let invoked = self.runner.invoke(Arc::clone(function), invocation);
         tokio::time::timeout(PATIENCE, invoked).await.expect("an invocation ends")
+    }
+
+    /// Waits for this line.
+    async fn said(&self, line: &str) {
+        self.until(line, || self.lines.all().iter().any(|l| l == line).then_some(())).await;
     }
 
     /// Waits until `check` finds what it looks for.

@@ -131,7 +131,7 @@ async fn handlers_in_folders_and_results_of_all_kinds() {
         ("(1, 'x')", r#"[1, "x"]"#),
         ("{1: 2}", r#"{"1": 2}"#),
         ("b'raw'", "raw"),
-        ("decimal.Decimal('1.5')", "1.5"),
+        ("[decimal.Decimal('1.10'), 'x', decimal.Decimal('5')]", r#"[1.10, "x", 5]"#),
         ("'ü'", "\"ü\""),
     ] {
         let event = serde_json::to_string(expression).unwrap();

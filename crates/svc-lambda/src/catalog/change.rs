@@ -2,7 +2,7 @@
 
 use super::{Catalog, CatalogError, Key, Resolved, Scope, locate, one_qualifier, same_revision};
 use crate::{
-    function::{Change, Code, Configuration, Function, Readiness, Settings, State},
+    function::{Change, Code, Configuration, Function, Readiness, Settings},
     records,
 };
 use bytes::Bytes;
@@ -255,12 +255,8 @@ impl Catalog {
         function: &Function,
         revision_id: Option<&str>,
     ) -> Result<(), CatalogError> {
-        let wall = self.clock.wall();
-        match function.latest.state(wall) {
-            state @ State::Pending => return Err(CatalogError::NotReady(state)),
-            State::Active => {}
-        }
-        if function.latest.is_updating(wall) {
+        self.invocable(&function.latest)?;
+        if function.latest.is_updating(self.wall()) {
             return Err(CatalogError::Updating(function.arn.clone()));
         }
         same_revision(revision_id, &function.latest.revision_id)

@@ -1,0 +1,7 @@
+//! The binary as a person or a script meets it: how it starts, what it refuses, how it ends. What the services answer
+//! is tested with real SDKs, in the folder beside this one.
+
+mod commands;
+mod process;
+mod start;
+mod stop;
