@@ -1,3 +1,5 @@
+//! Profiles as users may write them, and what is said of those that cannot be used.
+
 use super::*;
 
 fn known() -> Vec<(&'static str, Vec<&'static str>)> {
