@@ -5,3 +5,4 @@ mod commands;
 mod process;
 mod start;
 mod stop;
+mod throttle;

@@ -7,6 +7,7 @@ mod options;
 mod server;
 mod shell;
 mod start;
+mod throttle;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -75,7 +75,9 @@ async fn serve(options: Options) -> Result<()> {
         allowed_hosts: options.allowed_hosts.clone(),
         allowed_origins: options.allowed_origins.clone(),
     };
-    let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?;
+    let routes = durastack_svc_lambda::routes();
+    let throttle = options.quotas.throttle(&routes, clock.clone())?;
+    let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?.throttled_by(throttle);
 
     let (logs, log_writer) = FunctionLogs::start(folder.join("logs"), options.function_logs)?;
     let logs = Arc::new(logs);
@@ -111,7 +113,7 @@ async fn serve(options: Options) -> Result<()> {
     let interrupted = interruptions(stop.clone())?;
     let server = Server {
         gate,
-        routes: durastack_svc_lambda::routes(),
+        routes,
         lambda: Arc::clone(&lambda),
         driver: Arc::clone(&driver),
         clock: clock.clone(),
