@@ -4,12 +4,13 @@
 //! before anything is done in the world because of it.
 
 mod cell;
+mod clockwork;
 mod drive;
 mod perform;
 mod texts;
 mod time;
 
+pub use clockwork::{Advanced, ClockError, Clockwork, Next, Timed, stored_offset};
 pub use drive::{Ask, DriveError, Driver, NameClaim, Started, status_number};
 pub use perform::{Performed, World};
 pub use texts::Texts;
-pub use time::{Advanced, Next, stored_offset};

@@ -2,9 +2,7 @@
 
 use crate::admin;
 use bytes::Bytes;
-use durastack_clock::Clock;
-use durastack_driver::Driver;
-use durastack_durable::Durable;
+use durastack_driver::Clockwork;
 use durastack_edge::{Context, Handler};
 use durastack_gate::{Admitted, Gate, Service};
 use durastack_svc_lambda::Lambda;
@@ -18,8 +16,7 @@ pub(crate) struct Server {
     pub(crate) gate: Gate,
     pub(crate) routes: Routes<Lambda>,
     pub(crate) lambda: Arc<Lambda>,
-    pub(crate) driver: Arc<Driver<Durable>>,
-    pub(crate) clock: Clock,
+    pub(crate) clockwork: Arc<Clockwork>,
 }
 
 impl Server {
@@ -51,9 +48,7 @@ impl Handler for Server {
         let Context { request_id, peer, gone } = context;
         let (service, caller) = match self.gate.admit(&request, peer, &request_id) {
             Ok(Admitted::Admin) => {
-                return Some(
-                    admin::answer(&self.lambda, &self.driver, &self.clock, &request).await,
-                );
+                return Some(admin::answer(&self.lambda, &self.clockwork, &request).await);
             }
             Ok(Admitted::Service { service, caller }) => (service, caller),
             Err(refusal) => return Some(*refusal),

@@ -9,7 +9,7 @@ use crate::{
 use anyhow::{Context, Result, anyhow};
 use durastack_auth::Keyring;
 use durastack_clock::{Clock, Entropy};
-use durastack_driver::{Driver, stored_offset};
+use durastack_driver::{Clockwork, Driver, stored_offset};
 use durastack_durable::Durable;
 use durastack_edge::Options as EdgeOptions;
 use durastack_engine::TokenKey;
@@ -115,8 +115,7 @@ async fn serve(options: Options) -> Result<()> {
         gate,
         routes,
         lambda: Arc::clone(&lambda),
-        driver: Arc::clone(&driver),
-        clock: clock.clone(),
+        clockwork: Arc::new(Clockwork::new(clock.clone(), store.clone(), vec![driver.clone()])),
     };
     let edge = EdgeOptions { grace: GRACE, ..EdgeOptions::default() };
     let timekeeper = interrupted.tasks.spawn(Arc::clone(&driver).keep_time());

@@ -128,16 +128,16 @@ impl Store for FailingStore {
         self.read(self.inner.row(execution))
     }
 
-    fn due(&self, until: i64, limit: usize) -> Answer<Vec<(i64, Id)>> {
-        self.read(self.inner.due(until, limit))
+    fn due(&self, dialect: &'static str, until: i64, limit: usize) -> Answer<Vec<(i64, Id)>> {
+        self.read(self.inner.due(dialect, until, limit))
     }
 
-    fn next_due(&self) -> Answer<Option<i64>> {
-        self.read(self.inner.next_due())
+    fn next_due(&self, dialect: &'static str) -> Answer<Option<i64>> {
+        self.read(self.inner.next_due(dialect))
     }
 
-    fn owing(&self, after: Option<Id>, limit: usize) -> Answer<Vec<Id>> {
-        self.read(self.inner.owing(after, limit))
+    fn owing(&self, dialect: &'static str, after: Option<Id>, limit: usize) -> Answer<Vec<Id>> {
+        self.read(self.inner.owing(dialect, after, limit))
     }
 
     fn expire(&self, now: i64, limit: usize) -> Answer<Vec<Id>> {

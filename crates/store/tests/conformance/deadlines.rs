@@ -38,7 +38,7 @@ pub(crate) async fn are_told_apart_by_dialect(store: &dyn Store) {
 pub(crate) async fn finds_who_is_owed(store: &dyn Store) {
     let start = Batch {
         owes: vec![(id(1), true), (id(3), true), (id(2), false), (id(4), true)],
-        ..rows(&[row(3, 0, 1), row(1, 0, 2), row(2, 0, 3)])
+        ..rows(&[row(3, 0, 1), row(1, 0, 2), row(2, 0, 3), row(4, 0, 4)])
     };
     store.commit(start).await.unwrap();
     assert_eq!(store.owing("d", None, 9).await.unwrap(), [id(1), id(3), id(4)]);
