@@ -64,6 +64,7 @@ mod tests {
     /// It would panic: each operation that the published quotas name must stand in the service's table.
     #[test]
     fn the_published_quotas_fit_the_tables() {
-        Profile::cloud(&operations(&durastack_svc_lambda::routes()));
+        let clock = Clock::system(std::time::Duration::ZERO);
+        assert!(Quotas::Cloud.throttle(&durastack_svc_lambda::routes(), clock).is_ok());
     }
 }
