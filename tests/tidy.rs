@@ -37,14 +37,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("edge", &["clock"]),
     ("runner", &["clock", "names"]),
     ("driver", &["clock", "engine", "names", "store"]),
-    ("gate", &["auth", "clock", "names", "wire"]),
+    ("throttle", &["clock", "names"]),
+    ("gate", &["auth", "clock", "names", "throttle", "wire"]),
     ("svc-sts", &["wire"]),
     ("svc-lambda", &["clock", "driver", "durable", "engine", "names", "runner", "store", "wire"]),
     ("testkit", &["store"]),
 ];
 
 /// Crates that cannot fail for outside reasons: no sockets, files, tasks or system clock.
-const PURE: &[&str] = &["names", "auth", "engine", "durable", "wire"];
+const PURE: &[&str] = &["names", "auth", "throttle", "engine", "durable", "wire"];
 
 /// Libraries that only the named crates may use.
 const KEPT_TO: &[(&str, &[&str])] = &[
@@ -55,6 +56,7 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     ("getrandom", &["clock"]),
     ("anyhow", &["durastack", "bench"]),
     ("clap", &["durastack", "bench"]),
+    ("governor", &["throttle"]),
 ];
 
 /// What a pure crate must not use.

@@ -63,6 +63,12 @@ impl Handler for Server {
                 let (method, uri) = (request.method().clone(), request.uri().clone());
                 match self.routes.find(&method, &uri) {
                     Some(found) => {
+                        let (name, operation) = (service.signing_name(), found.op.name);
+                        let allowed =
+                            self.gate.throttle(name, operation, &caller, &request, &request_id);
+                        if let Err(refusal) = allowed {
+                            return Some(*refusal);
+                        }
                         self.routes.call(&self.lambda, found, request, caller, request_id).await
                     }
                     None => unknown_operation().render(&request_id),

@@ -76,7 +76,9 @@ async fn serve(options: Options) -> Result<()> {
         allowed_origins: options.allowed_origins.clone(),
         ..GateSettings::default()
     };
-    let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?;
+    let routes = durastack_svc_lambda::routes();
+    let throttle = options.quotas.throttle(&routes, clock.clone())?;
+    let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?.throttled_by(throttle);
 
     let (logs, log_writer) = FunctionLogs::start(folder.join("logs"), options.function_logs)?;
     let logs = Arc::new(logs);
@@ -112,7 +114,7 @@ async fn serve(options: Options) -> Result<()> {
     let interrupted = interruptions(stop.clone())?;
     let server = Server {
         gate,
-        routes: durastack_svc_lambda::routes(),
+        routes,
         lambda: Arc::clone(&lambda),
         clockwork: Arc::new(Clockwork::new(clock.clone(), store.clone(), vec![driver.clone()])),
     };
