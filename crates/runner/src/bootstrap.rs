@@ -15,6 +15,7 @@ use std::{
 };
 
 const PYTHON: &str = include_str!("bootstraps/bootstrap.py");
+const PYTHON_RUNTIME: &str = include_str!("bootstraps/durastack_runtime.py");
 const NODE: &str = include_str!("bootstraps/bootstrap.mjs");
 const NODE_CALLBACK: &str = include_str!("bootstraps/callback.mjs");
 const NODE_CLIENT: &str = include_str!("bootstraps/client.mjs");
@@ -33,6 +34,7 @@ impl Bootstraps {
     pub(crate) fn unpack(run: &Path, start_folder: PathBuf) -> io::Result<Self> {
         let files = [
             ("bootstrap.py", PYTHON),
+            ("durastack_runtime.py", PYTHON_RUNTIME),
             ("bootstrap.mjs", NODE),
             ("callback.mjs", NODE_CALLBACK),
             ("client.mjs", NODE_CLIENT),
