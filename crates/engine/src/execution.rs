@@ -168,6 +168,8 @@ impl<D: Dialect> Execution<D> {
         moment: Moment,
         command: Command<D>,
     ) -> Result<Vec<Record<D>>, D::Rejection> {
+        // What a decision reckons from and what its records say must be one time, even if a clock ran backwards.
+        let moment = Moment { now: moment.now.max(self.last_at), ..moment };
         let mut draft = Draft::new(moment, self.events_shown);
         match command {
             Command::Stop(error) if self.life.is_open() => {
@@ -206,7 +208,7 @@ impl<D: Dialect> Execution<D> {
     }
 
     fn number(&self, draft: Draft<D>) -> Vec<Record<D>> {
-        let at = draft.now.max(self.last_at);
+        let at = draft.now;
         let (mut sequence, mut shown) = (self.sequence, self.events_shown);
         let place = |event: Event<D::Event, D::Definition>| {
             sequence += 1;
