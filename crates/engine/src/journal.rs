@@ -21,7 +21,7 @@ pub enum Event<E, Definition> {
 }
 
 /// An event with its place in the journal.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Record<D: Dialect> {
     /// From 1, without gaps.
     pub sequence: u64,
@@ -31,6 +31,14 @@ pub struct Record<D: Dialect> {
     pub event_id: Option<u64>,
     /// What happened.
     pub event: Event<D::Event, D::Definition>,
+}
+
+// By hand: a derive would ask the dialect's state to be `Clone`.
+impl<D: Dialect> Clone for Record<D> {
+    fn clone(&self) -> Self {
+        let Self { sequence, at, event_id, event } = self;
+        Self { sequence: *sequence, at: *at, event_id: *event_id, event: event.clone() }
+    }
 }
 
 /// A stored record that cannot be read.
