@@ -87,8 +87,10 @@ impl Output {
                 format!("Invalid invocation output: {why}"),
             ))
         };
-        // Serde takes a list of the members' values for the object.
-        if response.trim_ascii_start().first() == Some(&b'[') {
+        // Serde would take a list of the members' values for the object.
+        if response.trim_ascii_start().first() != Some(&b'{')
+            && serde_json::from_slice::<serde::de::IgnoredAny>(response).is_ok()
+        {
             return invalid("not an object".to_owned());
         }
         let response = match serde_json::from_slice::<Response>(response) {

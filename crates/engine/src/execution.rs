@@ -58,7 +58,7 @@ pub enum Command<D: Dialect> {
     ChildEnded(ChildEnd),
     /// The parent has recorded this execution's end.
     ParentTold,
-    /// durastack starts again.
+    /// durastack starts again. What is due by now happens too.
     Recover,
     /// Something of the dialect.
     Work(D::Command),
@@ -186,7 +186,13 @@ impl<D: Dialect> Execution<D> {
                     draft.events.push(Event::Life(LifeEvent::ParentTold));
                 }
             }
-            Command::Recover => D::recover(self, &mut draft),
+            Command::Recover => {
+                D::recover(self, &mut draft);
+                // What fell due meanwhile belongs to what comes next; a timeout leaves nothing to come.
+                if self.life.is_open() {
+                    self.fire(&mut draft);
+                }
+            }
             Command::Work(command) => D::decide(self, &mut draft, command)?,
         }
         if self.life.is_open() && !draft.ended {

@@ -431,3 +431,12 @@ fn a_journal_begins_with_a_start() {
     let replayed = Execution::replay(headless);
     assert!(matches!(replayed, Err(BadRecord::Headless)));
 }
+
+#[test]
+fn recovery_does_what_fell_due_meanwhile() {
+    let mut story = Story::of(Some(60));
+    story.wish(Wish::Set(5));
+    story.execution = story.replayed();
+    assert_eq!(story.after(10).tell(Command::Recover), ["-:Recovered", "3:Rang"]);
+    assert_eq!(story.after(60).tell(Command::Recover), ["-:Recovered", "4:TimedOut"]);
+}

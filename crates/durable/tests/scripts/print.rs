@@ -158,7 +158,7 @@ fn whole(head: &Head) -> String {
 fn some(payload: Option<&Payload>) -> String {
     match payload {
         None => String::new(),
-        Some(Payload::Inline(text)) if text.len() <= 140 => {
+        Some(Payload::Inline(text)) if text.len() <= 200 => {
             format!(" {text:?}").replace("\\\"", "'")
         }
         Some(payload) => format!(" ({} bytes)", payload.length()),
