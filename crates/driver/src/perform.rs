@@ -1,11 +1,13 @@
 //! What the world owes an execution, done in the world.
 
 use crate::{
+    DriveError,
     cell::{Cell, Loaded},
     drive::{Driven, Driver},
 };
 use durastack_engine::{ChildEnd, Command, Dialect, Outcome, Owed, Payload, Start, Stash};
 use durastack_names::ExecutionId;
+use durastack_store::StoreError;
 use std::{pin::Pin, sync::Arc, time::Duration};
 use tracing::{error, warn};
 
@@ -29,8 +31,10 @@ pub trait World<D: Dialect>: Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = Option<Performed<D>>> + Send>>;
 }
 
-/// How long a failed attempt to tell somebody something rests before the next one.
+/// How long a failed attempt to tell a parent rests before the next one.
 const REST: Duration = Duration::from_millis(200);
+/// How often a parent is tried to be told; after that a restart tells it.
+const TELLS_MAX: u32 = 5;
 
 impl<D: Dialect> Driver<D> {
     /// Starts whatever is owed and not yet under way. Recovery comes through here as well.
@@ -108,16 +112,19 @@ impl<D: Dialect> Driver<D> {
             })
             .await?;
         let Some((parent, outcome, timeout)) = told else { return Ok(()) };
-        let mut stash = Stash::default();
-        let outcome = self.adopt_outcome(child, outcome, &mut stash).await?;
-        let end = ChildEnd { operation: parent.operation, outcome, timeout };
-        match Box::pin(self.command(parent.execution, Command::ChildEnded(end), stash)).await {
-            // A parent whose retention is over waits for nobody.
-            Ok(()) | Err(crate::DriveError::Unknown) => {}
-            Err(error) => {
-                warn!(execution = %child, %error, "failed to tell the parent; it is told again at the next start");
-                tokio::time::sleep(REST).await;
-                return Err(error);
+        for attempt in 1.. {
+            let mut stash = Stash::default();
+            let outcome = self.adopt_outcome(child, outcome.clone(), &mut stash).await?;
+            let end = ChildEnd { operation: parent.operation, outcome, timeout };
+            match Box::pin(self.command(parent.execution, Command::ChildEnded(end), stash)).await {
+                // A parent whose retention is over waits for nobody.
+                Ok(()) | Err(DriveError::Unknown) => break,
+                // The store goes on after a read that failed.
+                Err(DriveError::Store(StoreError::Unreadable(error))) if attempt < TELLS_MAX => {
+                    warn!(execution = %child, %error, "failed to read the parent; trying again");
+                    tokio::time::sleep(REST).await;
+                }
+                Err(error) => return Err(error),
             }
         }
         self.act_here(

@@ -41,12 +41,15 @@ pub struct Durable {
     stored_bytes: u64,
     /// Invocations so far.
     pub(crate) invocations: u64,
-    /// Failed invocations in a row.
-    pub(crate) failures: u32,
+    /// Invocations that failed since the last good one and were repeated at once.
+    pub(crate) immediate_retries: u32,
+    /// Invocations that failed since the last good one and were repeated after a pause.
+    pub(crate) paused_retries: u32,
     /// Suspensions in a row with nothing pending.
     pub(crate) idle_suspensions: u32,
     retry_at: Option<Timestamp>,
-    /// Changed by the service since the last invocation's input was made.
+    /// Changed by the service since the last invocation started: reported by the next one. What a handler learns from
+    /// replies is reported all the same, as AWS's local test runner does.
     updated: BTreeSet<u64>,
     /// Chained invokes whose target is still to be called, or whose child is still to be started.
     unperformed: BTreeMap<u64, ChainedInput>,
@@ -70,8 +73,9 @@ pub struct Live {
     pub withheld: bool,
     /// The reply to the last checkpoint, for a client that repeats it.
     pub reply: Option<Reply>,
-    updated: BTreeSet<u64>,
-    told: bool,
+    /// Changed before it started: reported with its input.
+    reported: BTreeSet<u64>,
+    /// Changed since it started, and not yet told by its input or a reply.
     unseen: BTreeSet<u64>,
 }
 
@@ -129,9 +133,8 @@ impl Durable {
     /// The input of an invocation is being made: what it shows is seen. Returns what to report as updated.
     pub fn tell_input(&mut self) -> BTreeSet<u64> {
         let Some(live) = &mut self.live else { return BTreeSet::new() };
-        live.told = true;
         live.unseen.clear();
-        std::mem::take(&mut live.updated)
+        live.reported.clone()
     }
 
     /// A checkpoint's reply is being made: returns the operations that the handler has not seen, and moves the token
@@ -154,18 +157,9 @@ impl Durable {
 
     /// The service has changed an operation: the handler must be told.
     fn changed(&mut self, number: u64) {
-        match &mut self.live {
-            Some(live) => {
-                live.unseen.insert(number);
-                if live.told {
-                    self.updated.insert(number);
-                } else {
-                    live.updated.insert(number);
-                }
-            }
-            None => {
-                self.updated.insert(number);
-            }
+        self.updated.insert(number);
+        if let Some(live) = &mut self.live {
+            live.unseen.insert(number);
         }
     }
 
@@ -246,18 +240,24 @@ impl Durable {
                     counter: 0,
                     withheld: false,
                     reply: None,
-                    updated: std::mem::take(&mut self.updated),
-                    told: false,
+                    reported: std::mem::take(&mut self.updated),
                     unseen: BTreeSet::new(),
                 });
             }
-            Event::InvocationLost { .. } => self.live = None,
+            Event::InvocationLost { .. } => {
+                // Whatever the lost one was told is told again.
+                if let Some(live) = self.live.take() {
+                    self.updated.extend(live.reported);
+                }
+            }
             Event::InvocationCompleted { then, .. } => {
                 self.live = None;
-                (self.failures, self.idle_suspensions) = match then {
-                    Then::RetryAt(_) | Then::RetryNow => (self.failures + 1, 0),
-                    Then::NothingPending => (0, self.idle_suspensions + 1),
-                    Then::Suspend | Then::Again | Then::End => (0, 0),
+                let (immediate, paused) = (self.immediate_retries, self.paused_retries);
+                (self.immediate_retries, self.paused_retries, self.idle_suspensions) = match then {
+                    Then::RetryNow => (immediate + 1, paused, 0),
+                    Then::RetryAt(_) => (immediate, paused + 1, 0),
+                    Then::NothingPending => (0, 0, self.idle_suspensions + 1),
+                    Then::Suspend | Then::Again | Then::End => (0, 0, 0),
                 };
                 if let Then::RetryAt(due) = then {
                     self.retry_at = Some(*due);
@@ -459,7 +459,8 @@ impl Dialect for Durable {
             numbers: BTreeMap::new(),
             stored_bytes: 0,
             invocations: 0,
-            failures: 0,
+            immediate_retries: 0,
+            paused_retries: 0,
             idle_suspensions: 0,
             retry_at: None,
             updated: BTreeSet::new(),
