@@ -1,5 +1,10 @@
 //! Flows run against scripts, through the engine, with the clock turned by hand.
 
 mod cases;
+mod definitions;
 mod harness;
+mod journal;
+mod properties;
+mod recovery;
+mod reports;
 mod script;
