@@ -421,7 +421,7 @@ impl World {
                 event["EventDetail"] = self.masked(serde_json::from_str(&detail).unwrap());
                 let members = event.as_object_mut().unwrap();
                 assert_eq!(members.remove("Time"), Some(json!(at.iso())));
-                event["after_ms"] = json!(at.since(START).as_millis() as u64);
+                event["after_ms"] = json!(at.millis() - START.millis());
                 event
             })
             .collect()

@@ -18,13 +18,13 @@ enum Sketch {
     Plain(Value),
     Choice {
         condition: &'static str,
-        way: Vec<Sketch>,
+        way: Vec<Self>,
         goto: Option<usize>,
         default: Option<usize>,
         end: bool,
     },
-    Parallel(Vec<Vec<Sketch>>),
-    Foreach(Vec<Sketch>),
+    Parallel(Vec<Vec<Self>>),
+    Foreach(Vec<Self>),
     Task {
         fields: Value,
         catch: Option<usize>,
@@ -104,25 +104,24 @@ fn task() -> impl Strategy<Value = Sketch> {
 fn steps() -> impl Strategy<Value = Vec<Sketch>> {
     let leaf = prop_oneof![3 => plain(), 2 => task()];
     let conditions = vec!["$.a", "$.a == 1", "$.none != 1", "!$.a || $.b == true", "$.a > 1"];
-    let step =
-        leaf.prop_recursive(3, 24, 4, move |inner| {
-            let list = || vec(inner.clone(), 1..4);
-            let sibling = || proptest::option::of(0..4_usize);
-            prop_oneof![
-                (
-                    select(conditions.clone()),
-                    vec(inner.clone(), 0..3),
-                    sibling(),
-                    sibling(),
-                    any::<bool>()
-                )
-                    .prop_map(|(condition, way, goto, default, end)| {
-                        Sketch::Choice { condition, way, goto, default, end }
-                    }),
-                vec(list(), 1..4).prop_map(Sketch::Parallel),
-                list().prop_map(Sketch::Foreach),
-            ]
-        });
+    let step = leaf.prop_recursive(3, 24, 4, move |inner| {
+        let list = || vec(inner.clone(), 1..4);
+        let sibling = || proptest::option::of(0..4_usize);
+        prop_oneof![
+            (
+                select(conditions.clone()),
+                vec(inner.clone(), 0..3),
+                sibling(),
+                sibling(),
+                any::<bool>()
+            )
+                .prop_map(|(condition, way, goto, default, end)| {
+                    Sketch::Choice { condition, way, goto, default, end }
+                }),
+            vec(list(), 1..4).prop_map(Sketch::Parallel),
+            list().prop_map(Sketch::Foreach),
+        ]
+    });
     vec(step, 1..5)
 }
 
