@@ -3,13 +3,15 @@
 //! The one place where the order is visible: what an execution has decided is durable before anybody hears of it and
 //! before anything is done in the world because of it.
 
+mod batch;
 mod cell;
 mod drive;
 mod perform;
 mod texts;
 mod time;
 
-pub use drive::{Ask, DriveError, Driver, NameClaim, Started, status_number};
+pub use batch::status_number;
+pub use drive::{Ask, DriveError, Driver, NameClaim, Started};
 pub use perform::{Performed, World};
 pub use texts::Texts;
 pub use time::{Advanced, Next, stored_offset};
