@@ -32,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &["clock", "names"]),
     ("engine", &["clock", "names"]),
     ("durable", &["clock", "engine", "names"]),
+    ("flow", &["clock", "engine", "names"]),
     ("wire", &["clock", "names"]),
     ("store", &[]),
     ("edge", &["clock"]),
@@ -45,7 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that cannot fail for outside reasons: no sockets, files, tasks or system clock.
-const PURE: &[&str] = &["names", "auth", "throttle", "engine", "durable", "wire"];
+const PURE: &[&str] = &["names", "auth", "throttle", "engine", "durable", "flow", "wire"];
 
 /// Libraries that only the named crates may use.
 const KEPT_TO: &[(&str, &[&str])] = &[
