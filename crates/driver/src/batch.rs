@@ -32,7 +32,7 @@ pub(crate) fn batch_of<D: Dialect>(
         matches!(record.event, Life(LifeEvent::Started { .. } | LifeEvent::Ended { .. }))
     };
     if records.iter().any(changes_row) {
-        batch.rows.push(row(life));
+        batch.rows.push(row::<D>(life));
     }
     let due = loaded.execution.next_deadline().map(|(due, _)| due);
     if due != loaded.due {
@@ -58,9 +58,10 @@ pub(crate) fn batch_bytes(batch: &Batch) -> usize {
     batch.appends.iter().flat_map(|append| &append.records).map(|record| record.data.len()).sum()
 }
 
-fn row(life: &durastack_engine::Life) -> Row {
+fn row<D: Dialect>(life: &durastack_engine::Life) -> Row {
     Row {
         execution: life.id.bytes(),
+        dialect: D::NAME.to_owned(),
         scope: life.scope.clone(),
         version: life.version.clone(),
         name: life.name.clone(),

@@ -441,7 +441,7 @@ impl<D: Dialect> Driver<D> {
     pub async fn recover(self: &Arc<Self>) -> Driven<D, usize> {
         let (mut after, mut count) = (None, 0);
         loop {
-            let page = self.store.owing(after, 256).await?;
+            let page = self.store.owing(D::NAME, after, 256).await?;
             let Some(last) = page.last().copied() else { return Ok(count) };
             let mut tasks = Vec::with_capacity(page.len());
             for id in page {

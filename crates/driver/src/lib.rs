@@ -5,13 +5,14 @@
 
 mod batch;
 mod cell;
+mod clockwork;
 mod drive;
 mod perform;
 mod texts;
 mod time;
 
 pub use batch::status_number;
+pub use clockwork::{Advanced, ClockError, Clockwork, Next, Timed, stored_offset};
 pub use drive::{Ask, DriveError, Driver, NameClaim, Started};
 pub use perform::{Performed, World};
 pub use texts::Texts;
-pub use time::{Advanced, Next, stored_offset};

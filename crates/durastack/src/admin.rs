@@ -2,13 +2,12 @@
 
 use crate::banner;
 use bytes::Bytes;
-use durastack_clock::Clock;
-use durastack_driver::Driver;
-use durastack_durable::Durable;
+use durastack_driver::Clockwork;
+use durastack_svc_lambda::Lambda;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// The longest turn of the clock: a hundred years.
 const ADVANCE_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
@@ -21,8 +20,8 @@ struct Advance {
 
 /// Answers a request to the admin API.
 pub(crate) async fn answer(
-    driver: &Arc<Driver<Durable>>,
-    clock: &Clock,
+    lambda: &Lambda,
+    clockwork: &Clockwork,
     request: &Request<Bytes>,
 ) -> Response<Bytes> {
     match (request.method(), request.uri().path()) {
@@ -38,8 +37,8 @@ pub(crate) async fn answer(
                 "version": env!("CARGO_PKG_VERSION"),
             }),
         ),
-        (&Method::GET, "/_durastack/clock") => show_clock(driver, clock).await,
-        (&Method::POST, "/_durastack/clock/advance") => advance(driver, request.body()).await,
+        (&Method::GET, "/_durastack/clock") => show_clock(clockwork).await,
+        (&Method::POST, "/_durastack/clock/advance") => advance(clockwork, request.body()).await,
         (
             _,
             "/_durastack/health"
@@ -47,12 +46,22 @@ pub(crate) async fn answer(
             | "/_durastack/clock"
             | "/_durastack/clock/advance",
         ) => refuse(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method"),
+        (&Method::GET, path) => match durastack_svc_lambda::package(lambda, path).await {
+            Some(zip) => zipped(zip),
+            None => refuse(StatusCode::NOT_FOUND, "the admin API has no such path"),
+        },
         _ => refuse(StatusCode::NOT_FOUND, "the admin API has no such path"),
     }
 }
 
-async fn show_clock(driver: &Arc<Driver<Durable>>, clock: &Clock) -> Response<Bytes> {
-    let next = match driver.next().await {
+fn zipped(zip: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(zip);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    response
+}
+
+async fn show_clock(clockwork: &Clockwork) -> Response<Bytes> {
+    let next = match clockwork.next().await {
         Ok(next) => next,
         Err(error) => return failed(&error),
     };
@@ -62,16 +71,16 @@ async fn show_clock(driver: &Arc<Driver<Durable>>, clock: &Clock) -> Response<By
     respond(
         StatusCode::OK,
         &json!({
-            "now": clock.now().iso(),
+            "now": clockwork.clock().now().iso(),
             "mode": "real",
-            "ahead": banner::duration(clock.offset()),
-            "running": driver.running(),
+            "ahead": banner::duration(clockwork.clock().offset()),
+            "running": clockwork.running(),
             "next": next,
         }),
     )
 }
 
-async fn advance(driver: &Arc<Driver<Durable>>, body: &Bytes) -> Response<Bytes> {
+async fn advance(clockwork: &Clockwork, body: &Bytes) -> Response<Bytes> {
     let by = match serde_json::from_slice::<Advance>(body) {
         Ok(advance) => advance.by,
         Err(error) => {
@@ -88,14 +97,14 @@ async fn advance(driver: &Arc<Driver<Durable>>, body: &Bytes) -> Response<Bytes>
         return refuse(StatusCode::BAD_REQUEST, &text);
     };
     // The turn goes on even if the client does not wait for its end.
-    let turned = driver.advance(by).await;
-    let waiting = driver.next().await;
+    let turned = clockwork.advance(by).await;
+    let waiting = clockwork.next().await;
     match (turned, waiting) {
         (Ok(turned), Ok(next)) => respond(
             StatusCode::OK,
             &json!({
                 "now": turned.now.iso(),
-                "ahead": banner::duration(driver.clock().offset()),
+                "ahead": banner::duration(clockwork.clock().offset()),
                 "delivered": turned.delivered,
                 "running": turned.running,
                 "next": next.map(|next| json!({

@@ -2,13 +2,11 @@
 
 use crate::admin;
 use bytes::Bytes;
-use durastack_clock::Clock;
-use durastack_driver::Driver;
-use durastack_durable::Durable;
+use durastack_driver::Clockwork;
 use durastack_edge::{Context, Handler};
 use durastack_gate::{Admitted, Gate, Service};
 use durastack_svc_lambda::Lambda;
-use durastack_wire::{Found, Op, Routes, coverage_markdown, unknown_operation};
+use durastack_wire::{Found, Op, Routes, coverage_markdown, rpc, unknown_operation};
 use http::{Request, Response, request::Parts};
 use std::sync::Arc;
 
@@ -18,8 +16,7 @@ pub(crate) struct Server {
     pub(crate) gate: Gate,
     pub(crate) routes: Routes<Lambda>,
     pub(crate) lambda: Arc<Lambda>,
-    pub(crate) driver: Arc<Driver<Durable>>,
-    pub(crate) clock: Clock,
+    pub(crate) clockwork: Arc<Clockwork>,
 }
 
 impl Server {
@@ -51,9 +48,12 @@ impl Handler for Server {
         let Context { request_id, peer, gone } = context;
         let (service, caller) = match self.gate.admit(&request, peer, &request_id) {
             Ok(Admitted::Admin) => {
-                return Some(admin::answer(&self.driver, &self.clock, &request).await);
+                return Some(admin::answer(&self.lambda, &self.clockwork, &request).await);
             }
             Ok(Admitted::Service { service, caller }) => (service, caller),
+            Ok(Admitted::Fnf(request)) => {
+                return request.frame().failure(&rpc::not_supported(&request.action));
+            }
             Err(refusal) => return Some(*refusal),
         };
         match service {
@@ -63,6 +63,12 @@ impl Handler for Server {
                 let (method, uri) = (request.method().clone(), request.uri().clone());
                 match self.routes.find(&method, &uri) {
                     Some(found) => {
+                        let (name, operation) = (service.signing_name(), found.op.name);
+                        let allowed =
+                            self.gate.throttle(name, operation, &caller, &request, &request_id);
+                        if let Err(refusal) = allowed {
+                            return Some(*refusal);
+                        }
                         self.routes.call(&self.lambda, found, request, caller, request_id).await
                     }
                     None => unknown_operation().render(&request_id),

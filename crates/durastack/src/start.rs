@@ -9,7 +9,7 @@ use crate::{
 use anyhow::{Context, Result, anyhow};
 use durastack_auth::Keyring;
 use durastack_clock::{Clock, Entropy};
-use durastack_driver::{Driver, stored_offset};
+use durastack_driver::{Clockwork, Driver, stored_offset};
 use durastack_durable::Durable;
 use durastack_edge::Options as EdgeOptions;
 use durastack_engine::TokenKey;
@@ -74,8 +74,12 @@ async fn serve(options: Options) -> Result<()> {
         auth: options.auth,
         allowed_hosts: options.allowed_hosts.clone(),
         allowed_origins: options.allowed_origins.clone(),
+        aliyun_errors: options.aliyun_errors,
+        aliyun_nonce: options.aliyun_nonce,
     };
-    let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?;
+    let routes = durastack_svc_lambda::routes();
+    let throttle = options.quotas.throttle(&routes, clock.clone())?;
+    let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?.throttled_by(throttle);
 
     let (logs, log_writer) = FunctionLogs::start(folder.join("logs"), options.function_logs)?;
     let logs = Arc::new(logs);
@@ -111,10 +115,9 @@ async fn serve(options: Options) -> Result<()> {
     let interrupted = interruptions(stop.clone())?;
     let server = Server {
         gate,
-        routes: durastack_svc_lambda::routes(),
+        routes,
         lambda: Arc::clone(&lambda),
-        driver: Arc::clone(&driver),
-        clock: clock.clone(),
+        clockwork: Arc::new(Clockwork::new(clock.clone(), store.clone(), vec![driver.clone()])),
     };
     let edge = EdgeOptions { grace: GRACE, ..EdgeOptions::default() };
     let timekeeper = interrupted.tasks.spawn(Arc::clone(&driver).keep_time());

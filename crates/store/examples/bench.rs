@@ -264,6 +264,7 @@ fn row(execution: Id, function: u64, status: u8, started: i64, name: String) -> 
     let ended = (status > 0).then_some(started + 10);
     Row {
         execution,
+        dialect: "d".to_owned(),
         scope: format!("0190a3c4-7f3e-7000-8000-00000000000{function}"),
         version: "$LATEST".to_owned(),
         name,

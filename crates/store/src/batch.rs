@@ -107,6 +107,8 @@ pub struct Release {
 pub struct Row {
     /// Whose row.
     pub execution: Id,
+    /// Whose kind of execution it is: deadlines and debts are asked for by it. Never changes.
+    pub dialect: String,
     /// The incarnation of the function or flow that the execution belongs to.
     pub scope: String,
     /// The version of it that runs.

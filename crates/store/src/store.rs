@@ -56,14 +56,14 @@ pub trait Store: Send + Sync + 'static {
     /// The row of one execution.
     fn row(&self, execution: Id) -> Answer<Option<Row>>;
 
-    /// Executions that are due at `until` (ms since 1970) or before, earliest first, with their times.
-    fn due(&self, until: i64, limit: usize) -> Answer<Vec<(i64, Id)>>;
+    /// Executions of a dialect that are due at `until` (ms since 1970) or before, earliest first, with their times.
+    fn due(&self, dialect: &'static str, until: i64, limit: usize) -> Answer<Vec<(i64, Id)>>;
 
-    /// The earliest time at which an execution is due, in ms since 1970.
-    fn next_due(&self) -> Answer<Option<i64>>;
+    /// The earliest time at which an execution of a dialect is due, in ms since 1970.
+    fn next_due(&self, dialect: &'static str) -> Answer<Option<i64>>;
 
-    /// Executions that are owed something, by id, behind `after`.
-    fn owing(&self, after: Option<Id>, limit: usize) -> Answer<Vec<Id>>;
+    /// Executions of a dialect that are owed something, by id, behind `after`.
+    fn owing(&self, dialect: &'static str, after: Option<Id>, limit: usize) -> Answer<Vec<Id>>;
 
     /// Deletes executions whose `expires` is `now` (ms since 1970) or before, earliest first: journal, row, claims,
     /// deadline and blobs. Deletes at most `limit`, and fewer when their journals are long, so that commits do not have

@@ -198,6 +198,11 @@ impl Catalog {
         self.packages.unpacked(code).await
     }
 
+    /// The package of this hash, as it was uploaded.
+    pub async fn package(&self, sha256: [u8; 32]) -> Option<Bytes> {
+        self.packages.read(sha256).await
+    }
+
     /// The functions of a scope by name, from the given one on (or behind it), at most `limit`.
     #[must_use]
     pub fn list(

@@ -6,11 +6,13 @@ use crate::{
     configure::{Change, SettingsBody, not_built_text},
     describe::{Description, scope},
     members::{self, Page, bad_marker},
+    packages::{from_hex, hex},
     tags,
 };
 use bytes::Bytes;
 use durastack_names::{FunctionName, FunctionRef, Marker, Qualifier, Version};
 use durastack_wire::{BadShape, Blob, Call, Constraints, Empty, FromRequest, Json, Request};
+use http::header::HOST;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
@@ -131,19 +133,50 @@ pub(crate) struct GotFunction {
 #[serde(rename_all = "PascalCase")]
 struct CodeLocation {
     repository_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<String>,
 }
 
+/// A function, and under which name the caller reached this server: the code is to be had there too.
+#[derive(Debug)]
+pub(crate) struct GetFunction {
+    which: QualifiedFunction,
+    host: Option<String>,
+}
+
+impl FromRequest for GetFunction {
+    fn from_request(r: &Request) -> Result<Self, BadShape> {
+        let host = r.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = host.map(|host| host.strip_prefix("http://").unwrap_or(host).to_owned());
+        Ok(Self { which: QualifiedFunction::from_request(r)?, host })
+    }
+}
+
+/// Differs: the real location is a URL of S3 that is good for ten minutes; this one is good as long as the code is.
 pub(crate) async fn get(
     lambda: Arc<Lambda>,
-    input: QualifiedFunction,
+    GetFunction { which, host }: GetFunction,
     call: Call,
 ) -> Result<Json<GotFunction>, LambdaError> {
-    let found = lambda.catalog.resolve(&scope(&call), &input.function, input.qualifier.as_ref())?;
+    let found = lambda.catalog.resolve(&scope(&call), &which.function, which.qualifier.as_ref())?;
+    let name = hex(&found.configuration.code.sha256);
     Ok(Json(GotFunction {
         tags: found.function.tags.clone(),
         configuration: Description::of(found, lambda.catalog.wall()),
-        code: CodeLocation { repository_type: "S3" },
+        code: CodeLocation {
+            repository_type: "S3",
+            location: host.map(|host| format!("http://{host}{CODE_PATH}{name}.zip")),
+        },
     }))
+}
+
+/// Where the admin API serves code packages, by their hash.
+const CODE_PATH: &str = "/_durastack/code/";
+
+/// The code package that a path of the admin API means, if there is one.
+pub async fn package(lambda: &Lambda, path: &str) -> Option<Bytes> {
+    let sha256 = from_hex(path.strip_prefix(CODE_PATH)?.strip_suffix(".zip")?)?;
+    lambda.catalog.package(sha256).await
 }
 
 pub(crate) async fn get_configuration(

@@ -38,6 +38,7 @@ pub use error::LambdaError;
 pub use function::{
     Alias, Change, Code, Configuration, Durable, Function, Logging, Readiness, Settings, State, Vpc,
 };
+pub use functions::package;
 pub use lambda::{FunctionCredentials, Lambda, Parts};
 pub use packages::{PackageError, UNPACKED_BYTES_MAX};
 pub use records::BadRecord;
@@ -57,11 +58,7 @@ pub fn routes() -> Routes<Lambda> {
                 .partial("code from S3 and images, layers, file systems, managed instances"),
             functions::create,
         )
-        .op(
-            Op::get("GetFunction", "/2015-03-31/functions/{FunctionName}")
-                .partial("the location of the code"),
-            functions::get,
-        )
+        .op(Op::get("GetFunction", "/2015-03-31/functions/{FunctionName}"), functions::get)
         .op(
             Op::get(
                 "GetFunctionConfiguration",

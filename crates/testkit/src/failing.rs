@@ -185,16 +185,16 @@ impl Store for FailingStore {
         self.read(move |inner| inner.row(execution))
     }
 
-    fn due(&self, until: i64, limit: usize) -> Answer<Vec<(i64, Id)>> {
-        self.read(move |inner| inner.due(until, limit))
+    fn due(&self, dialect: &'static str, until: i64, limit: usize) -> Answer<Vec<(i64, Id)>> {
+        self.read(move |inner| inner.due(dialect, until, limit))
     }
 
-    fn next_due(&self) -> Answer<Option<i64>> {
-        self.read(move |inner| inner.next_due())
+    fn next_due(&self, dialect: &'static str) -> Answer<Option<i64>> {
+        self.read(move |inner| inner.next_due(dialect))
     }
 
-    fn owing(&self, after: Option<Id>, limit: usize) -> Answer<Vec<Id>> {
-        self.read(move |inner| inner.owing(after, limit))
+    fn owing(&self, dialect: &'static str, after: Option<Id>, limit: usize) -> Answer<Vec<Id>> {
+        self.read(move |inner| inner.owing(dialect, after, limit))
     }
 
     fn expire(&self, now: i64, limit: usize) -> Answer<Vec<Id>> {

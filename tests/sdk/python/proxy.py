@@ -28,7 +28,7 @@ class Proxy:
         """Starts a new count; kills at checkpoint number `kill_at` (from 1; None for never)."""
         self.kill_at, self.when = kill_at, when
         self.checkpoints = 0
-        self.acknowledged = []  # names of steps whose success the function knows to be recorded
+        self.acknowledged = []  # names of steps whose success was acknowledged before the kill
         self.killed = threading.Event()
 
     def __enter__(self):
@@ -99,7 +99,8 @@ class Proxy:
             return self.checkpoints == self.kill_at
 
     def _acknowledge(self, path, body, status):
-        if path.endswith("/checkpoint") and status == 200:
+        # What is acknowledged after the restart says nothing about what the kill may lose.
+        if path.endswith("/checkpoint") and status == 200 and not self.killed.is_set():
             updates = json.loads(body).get("Updates") or []
             with self.lock:
                 self.acknowledged += [

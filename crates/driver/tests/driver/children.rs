@@ -42,7 +42,7 @@ async fn a_child_runs_on_its_own_and_its_parent_is_told_once() {
     let folder = tempfile::tempdir().unwrap();
     let rig = Rig::open(folder.path(), &SCRIPTS).await;
     let parent = rig.start("parent", &"x".repeat(LONG)).await;
-    rig.driver.advance(2 * DAY).await.unwrap();
+    rig.advance(2 * DAY).await.unwrap();
     assert_eq!(rig.result(parent).await, Some("r".repeat(LONG)), "the child's result");
     let shown = [
         "1 +0 Started",
@@ -56,7 +56,7 @@ async fn a_child_runs_on_its_own_and_its_parent_is_told_once() {
     let child = child(&rig).await;
     let told = rig.journal(child).await.iter().filter(|event| *event == "ParentTold").count();
     assert_eq!(told, 1);
-    assert_eq!(rig.store.owing(None, 10).await.unwrap(), [[0; 16]; 0]);
+    assert_eq!(rig.store.owing("durable", None, 10).await.unwrap(), [[0; 16]; 0]);
     // Each execution owns its texts: a parent's do not vanish with its child.
     for (id, length) in [(parent, LONG), (child, LONG)] {
         let input = rig.driver.read(id, |execution| execution.life.input.clone()).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_parent_that_cannot_be_read_is_told_a_little_later() {
         let _ = rig.driver.read(ExecutionId::from_bytes([number; 16]), |_| ()).await;
     }
     store.fail_next_read_of(parent.bytes());
-    rig.driver.advance(2 * DAY).await.unwrap();
+    rig.advance(2 * DAY).await.unwrap();
     assert_eq!(rig.result(parent).await, Some("r".repeat(LONG)));
     let told = |journal: Vec<String>, what: &str| journal.iter().filter(|e| *e == what).count();
     assert_eq!(told(rig.journal(parent).await, "ChainedInvokeSucceeded"), 1);
@@ -98,7 +98,7 @@ async fn a_child_whose_input_cannot_be_read_starts_a_little_later() {
     store.fail_next_read_of(parent.bytes());
     let start = rig::start(parent, "parent", Payload::Inline("1".to_owned()));
     rig.driver.start(start, Stash::default(), None).await.unwrap();
-    rig.driver.advance(2 * DAY).await.unwrap();
+    rig.advance(2 * DAY).await.unwrap();
     assert_eq!(rig.result(parent).await, Some("r".repeat(LONG)));
     child(&rig).await;
 }
@@ -110,11 +110,15 @@ async fn a_child_outlives_its_parent() {
     let parent = rig.start("parent", "1").await;
     rig.settle().await;
     rig.driver.command(parent, Command::Stop(None), Stash::default()).await.unwrap();
-    rig.driver.advance(2 * DAY).await.unwrap();
+    rig.advance(2 * DAY).await.unwrap();
     let child = child(&rig).await;
     assert_eq!(rig.result(child).await, Some("r".repeat(LONG)));
     assert_eq!(rig.history(parent).await.last().map(String::as_str), Some("4 +0 Ended"));
-    assert_eq!(rig.store.owing(None, 10).await.unwrap(), [[0; 16]; 0], "it was told, and is done");
+    assert_eq!(
+        rig.store.owing("durable", None, 10).await.unwrap(),
+        [[0; 16]; 0],
+        "it was told, and is done"
+    );
 }
 
 #[tokio::test]

@@ -24,8 +24,12 @@ async fn an_execution_runs_to_its_end() {
     let row = rig.store.row(id.bytes()).await.unwrap().expect("a row");
     assert_eq!(row.status, status_number(Status::Succeeded));
     assert_eq!(row.expires, Some(rig::START.plus(7 * DAY).millis()));
-    assert_eq!(rig.store.owing(None, 10).await.unwrap(), [[0; 16]; 0], "nothing is owed");
-    assert_eq!(rig.store.next_due().await.unwrap(), None);
+    assert_eq!(
+        rig.store.owing("durable", None, 10).await.unwrap(),
+        [[0; 16]; 0],
+        "nothing is owed"
+    );
+    assert_eq!(rig.store.next_due("durable").await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ async fn executions_survive_eviction() {
     for _ in 0..30 {
         ids.push(rig.start("two-days", "1").await);
     }
-    rig.driver.advance(3 * DAY).await.unwrap();
+    rig.advance(3 * DAY).await.unwrap();
     for id in ids {
         assert_eq!(rig.history(id).await.last().map(String::as_str), Some("9 +172800 Ended"));
     }

@@ -68,7 +68,7 @@ fn what_was_under_way_is_done_again_and_nothing_else() {
             "5 +0 Ended",
         ];
         assert_eq!(rig.history(running).await, shown);
-        rig.driver.advance(2 * DAY).await.unwrap();
+        rig.advance(2 * DAY).await.unwrap();
         assert_eq!(rig.result(waiting).await.as_deref(), Some("two days later"));
     });
 }
@@ -128,7 +128,7 @@ fn a_family_goes_on() {
     life(async {
         let rig = Rig::open(folder.path(), &SCRIPTS).await;
         rig.driver.recover().await.unwrap();
-        rig.driver.advance(DAY).await.unwrap();
+        rig.advance(DAY).await.unwrap();
         assert_eq!(rig.result(parent).await, Some("r".repeat(rig::LONG)));
         let journal = rig.journal(parent).await;
         let ends = journal.iter().filter(|event| *event == "ChainedInvokeSucceeded").count();

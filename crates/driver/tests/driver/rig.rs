@@ -1,7 +1,10 @@
 //! What the tests share: a data folder that outlives durastacks, and handlers that are functions of the state.
 
 use durastack_clock::{Clock, Timestamp};
-use durastack_driver::{Ask, Driver, NameClaim, Performed, Started, World, stored_offset};
+use durastack_driver::{
+    Advanced, Ask, ClockError, Clockwork, Driver, NameClaim, Performed, Started, World,
+    stored_offset,
+};
 use durastack_durable::{
     Action, Call, CallbackOptions, ChainedOptions, Checkpoint, Command, Definition, Durable,
     Operation, OperationKind, Output, RetryPolicy, Target, TargetEnd, TargetKind, Update,
@@ -174,6 +177,21 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
+    /// Turns the clock ahead, as the admin API does.
+    pub(crate) async fn advance(&self, by: Duration) -> Result<Advanced, ClockError> {
+        self.clockwork().advance(by).await
+    }
+
+    /// The next deadline, as the admin API shows it.
+    pub(crate) async fn next(&self) -> Result<Option<durastack_driver::Next>, ClockError> {
+        self.clockwork().next().await
+    }
+
+    fn clockwork(&self) -> Clockwork {
+        let drivers = vec![self.driver.clone() as _];
+        Clockwork::new(self.clock.clone(), self.store.clone(), drivers)
+    }
+
     /// On a store of its own. The wall clock stands at [`START`].
     pub(crate) async fn open(folder: &Path, scripts: &[(&'static str, Script)]) -> Self {
         let store: Arc<dyn Store> = Arc::new(Sqlite::open(folder, [1; 32]).expect("a data folder"));
@@ -226,7 +244,7 @@ impl Rig {
 
     /// Waits until nothing is under way.
     pub(crate) async fn settle(&self) {
-        self.driver.advance(Duration::ZERO).await.expect("a sound store");
+        self.advance(Duration::ZERO).await.expect("a sound store");
     }
 
     /// The public history, an event a line: number, seconds since the start, type.

@@ -27,7 +27,7 @@ async fn turning_the_clock_makes_the_history_that_waiting_would_have_made() {
     let folder = tempfile::tempdir().unwrap();
     let rig = Rig::open(folder.path(), &SCRIPTS).await;
     let id = rig.start("two-days", "1").await;
-    let advanced = rig.driver.advance(6 * DAY).await.unwrap();
+    let advanced = rig.advance(6 * DAY).await.unwrap();
     assert_eq!((advanced.now, advanced.delivered, advanced.running), (START.plus(6 * DAY), 2, 0));
     let shown = [
         "1 +0 Started",
@@ -42,7 +42,7 @@ async fn turning_the_clock_makes_the_history_that_waiting_would_have_made() {
     ];
     assert_eq!(rig.history(id).await, shown);
     // What has expired on the way is gone.
-    rig.driver.advance(24 * DAY).await.unwrap();
+    rig.advance(24 * DAY).await.unwrap();
     assert_eq!(rig.clock.now(), START.plus(30 * DAY));
     assert!(matches!(rig.driver.read(id, |_| ()).await, Err(DriveError::Unknown)));
     assert_eq!(rig.store.row(id.bytes()).await.unwrap(), None);
@@ -54,11 +54,11 @@ async fn nothing_fires_before_it_is_due() {
     let rig = Rig::open(folder.path(), &SCRIPTS).await;
     let id = rig.start("two-days", "1").await;
     let almost = DAY - Duration::from_millis(1);
-    assert_eq!(rig.driver.advance(almost).await.unwrap().delivered, 0);
-    let next = rig.driver.next().await.unwrap().expect("a deadline");
+    assert_eq!(rig.advance(almost).await.unwrap().delivered, 0);
+    let next = rig.next().await.unwrap().expect("a deadline");
     assert_eq!((next.at, next.execution), (START.plus(DAY), id));
     assert_eq!(next.purpose, "Work(Wait(1))");
-    assert_eq!(rig.driver.advance(Duration::from_millis(1)).await.unwrap().delivered, 1);
+    assert_eq!(rig.advance(Duration::from_millis(1)).await.unwrap().delivered, 1);
 }
 
 #[tokio::test]
@@ -68,9 +68,9 @@ async fn deadlines_of_many_executions_come_in_order() {
     let mut ids = Vec::new();
     for _ in 0..20 {
         ids.push(rig.start("two-days", "1").await);
-        rig.driver.advance(Duration::from_secs(60)).await.unwrap();
+        rig.advance(Duration::from_secs(60)).await.unwrap();
     }
-    rig.driver.advance(3 * DAY).await.unwrap();
+    rig.advance(3 * DAY).await.unwrap();
     for (index, id) in (0..).zip(ids) {
         let at = 172_800 + 60 * index;
         assert_eq!(rig.history(id).await.last(), Some(&format!("9 +{at} Ended")));
@@ -89,7 +89,7 @@ async fn what_is_due_happens_before_a_command() {
     let history = rig.history(id).await;
     assert_eq!(history[3..], ["4 +86400 WaitSucceeded", "5 +86400 Ended"]);
     rig.settle().await;
-    assert_eq!(rig.driver.next().await.unwrap().map(|next| next.at), None, "timers die with it");
+    assert_eq!(rig.next().await.unwrap().map(|next| next.at), None, "timers die with it");
 }
 
 #[tokio::test]
@@ -110,8 +110,8 @@ fn virtual_time_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let before = life(async {
         let rig = Rig::open(folder.path(), &SCRIPTS).await;
-        rig.driver.advance(3 * DAY).await.unwrap();
-        rig.driver.advance(Duration::from_millis(5)).await.unwrap();
+        rig.advance(3 * DAY).await.unwrap();
+        rig.advance(Duration::from_millis(5)).await.unwrap();
         rig.clock.now()
     });
     life(async {
@@ -119,7 +119,7 @@ fn virtual_time_goes_on_where_it_was() {
         let offset = 3 * DAY + Duration::from_millis(5);
         assert_eq!(stored_offset(&*rig.store).await.unwrap(), offset);
         assert!(rig.clock.now() >= before);
-        rig.driver.advance(DAY).await.unwrap();
+        rig.advance(DAY).await.unwrap();
         assert_eq!(rig.clock.now(), START.plus(offset + DAY));
     });
 }

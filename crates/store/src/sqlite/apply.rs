@@ -82,20 +82,20 @@ impl<'db> Statements<'db> {
             release: db
                 .prepare("DELETE FROM claims WHERE scope = ?1 AND name = ?2 AND execution = ?3")?,
             row: db.prepare(
-                "SELECT scope, version, name, started, status, ended, expires
+                "SELECT scope, version, name, started, status, ended, expires, dialect
                  FROM executions WHERE id = ?1",
             )?,
             insert_row: db.prepare(
                 "INSERT INTO executions
-                 (id, scope, version, name, started, status, ended, expires, due, owes)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 (id, scope, version, name, started, status, ended, expires, due, owes, dialect)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?,
             progress_row: db.prepare(
                 "UPDATE executions SET status = ?2, ended = ?3, expires = ?4 WHERE id = ?1",
             )?,
             replace_row: db.prepare(
                 "UPDATE executions SET scope = ?2, version = ?3, name = ?4, started = ?5,
-                 status = ?6, ended = ?7, expires = ?8 WHERE id = ?1",
+                 status = ?6, ended = ?7, expires = ?8, dialect = ?9 WHERE id = ?1",
             )?,
             due: db.prepare("UPDATE executions SET due = ?2 WHERE id = ?1 AND due IS NOT ?2")?,
             insert_due: db.prepare(
@@ -331,7 +331,8 @@ impl<'db> Applier<'db> {
 
     /// Puts a row, touching only the indexes whose columns change.
     fn row(&mut self, row: &Row, due: &[(Id, Option<i64>)], owes: &[(Id, bool)]) -> Result<()> {
-        let Row { execution: id, scope, version, name, status, started, ended, expires } = row;
+        let Row { execution: id, dialect, scope, version, name, status, started, ended, expires } =
+            row;
         let change = self.sql.row.query_row(params![id], |line| change_of(row, line)).optional()?;
         match change {
             None => {
@@ -339,7 +340,7 @@ impl<'db> Applier<'db> {
                 let due = due.iter().rfind(|(of, _)| of == id).and_then(|(_, at)| *at);
                 let owes = owes.iter().rfind(|(of, _)| of == id).is_some_and(|(_, owes)| *owes);
                 self.sql.insert_row.execute(params![
-                    id, scope, version, name, started, status, ended, expires, due, owes
+                    id, scope, version, name, started, status, ended, expires, due, owes, dialect
                 ])?;
             }
             Some(RowChange::Nothing) => {}
@@ -347,9 +348,9 @@ impl<'db> Applier<'db> {
                 self.sql.progress_row.execute(params![id, status, ended, expires])?;
             }
             Some(RowChange::Everything) => {
-                self.sql
-                    .replace_row
-                    .execute(params![id, scope, version, name, started, status, ended, expires])?;
+                self.sql.replace_row.execute(params![
+                    id, scope, version, name, started, status, ended, expires, dialect
+                ])?;
             }
         }
         Ok(())
@@ -371,6 +372,7 @@ fn change_of(row: &Row, line: &Line<'_>) -> Result<RowChange> {
     let same = text(0, &row.scope)?
         && text(1, &row.version)?
         && text(2, &row.name)?
+        && text(7, &row.dialect)?
         && line.get::<_, Option<i64>>(3)? == Some(row.started);
     if !same {
         return Ok(RowChange::Everything);

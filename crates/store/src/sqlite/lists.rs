@@ -5,7 +5,7 @@ use crate::{Id, ListQuery, Row};
 use rusqlite::{Connection, OptionalExtension, Result, params, params_from_iter, types::Value};
 use std::fmt::Write;
 
-const COLUMNS: &str = "started, id, scope, version, name, status, ended, expires";
+const COLUMNS: &str = "started, id, scope, version, name, status, ended, expires, dialect";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Row> {
     Ok(Row {
@@ -17,6 +17,7 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Row> {
         status: row.get(5)?,
         ended: row.get(6)?,
         expires: row.get(7)?,
+        dialect: row.get(8)?,
     })
 }
 

@@ -155,22 +155,34 @@ pub(crate) fn claimed(db: &Connection, scope: String, name: String) -> Result<Op
     Ok(holder.map(|(execution, input_hash)| Claim { scope, name, execution, input_hash }))
 }
 
-pub(crate) fn due(db: &Connection, until: i64, rows: usize) -> Result<Vec<(i64, Id)>> {
+pub(crate) fn due(
+    db: &Connection,
+    dialect: &str,
+    until: i64,
+    rows: usize,
+) -> Result<Vec<(i64, Id)>> {
     all(
         db,
-        "SELECT due, id FROM executions INDEXED BY by_due WHERE due <= ?1 ORDER BY due, id LIMIT ?2",
-        params![until, limit(rows)],
+        "SELECT due, id FROM executions INDEXED BY by_due
+         WHERE dialect = ?1 AND due <= ?2 ORDER BY due, id LIMIT ?3",
+        params![dialect, until, limit(rows)],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
 }
 
-pub(crate) fn owing(db: &Connection, after: Option<Id>, rows: usize) -> Result<Vec<Id>> {
+pub(crate) fn owing(
+    db: &Connection,
+    dialect: &str,
+    after: Option<Id>,
+    rows: usize,
+) -> Result<Vec<Id>> {
     // Nothing is less than the empty blob.
     let after = after.as_ref().map_or(&[][..], |id| &id[..]);
     all(
         db,
-        "SELECT id FROM executions INDEXED BY by_owes WHERE owes = 1 AND id > ?1 ORDER BY id LIMIT ?2",
-        params![after, limit(rows)],
+        "SELECT id FROM executions INDEXED BY by_owes
+         WHERE dialect = ?1 AND owes = 1 AND id > ?2 ORDER BY id LIMIT ?3",
+        params![dialect, after, limit(rows)],
         |row| row.get(0),
     )
 }

@@ -34,6 +34,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) WITHOUT ROWID, STRICT;
 
 CREATE TABLE executions (
     id BLOB PRIMARY KEY,
+    dialect TEXT,
     status INTEGER,
     started INTEGER,
     ended INTEGER,
@@ -48,8 +49,8 @@ CREATE INDEX by_start ON executions (scope, started);
 CREATE INDEX by_status ON executions (scope, status, started);
 CREATE INDEX by_version ON executions (scope, version, status, started);
 CREATE INDEX by_name ON executions (scope, name, started);
-CREATE INDEX by_due ON executions (due) WHERE due IS NOT NULL;
-CREATE INDEX by_owes ON executions (id) WHERE owes = 1;
+CREATE INDEX by_due ON executions (dialect, due) WHERE due IS NOT NULL;
+CREATE INDEX by_owes ON executions (dialect) WHERE owes = 1;
 CREATE INDEX by_expires ON executions (expires) WHERE expires IS NOT NULL;
 
 CREATE TABLE journal (

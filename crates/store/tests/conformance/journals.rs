@@ -97,8 +97,8 @@ pub(crate) async fn a_refused_batch_changes_nothing(store: &dyn Store) {
     assert_eq!(store.journal(id(2)).await.unwrap(), []);
     assert_eq!(store.record("n", "k").await.unwrap(), None);
     assert_eq!(store.row(id(2)).await.unwrap(), None);
-    assert_eq!(store.next_due().await.unwrap(), None);
-    assert_eq!(store.owing(None, 9).await.unwrap(), [[0; 16]; 0]);
+    assert_eq!(store.next_due("d").await.unwrap(), None);
+    assert_eq!(store.owing("d", None, 9).await.unwrap(), [[0; 16]; 0]);
     assert_eq!(store.blob(id(2), [1; 32]).await.unwrap(), None);
 }
 

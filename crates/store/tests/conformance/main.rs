@@ -37,6 +37,7 @@ fn append(execution: Id, expected: u64, records: &[Record]) -> Batch {
 fn row(n: u8, status: u8, started: i64) -> Row {
     Row {
         execution: id(n),
+        dialect: "d".to_owned(),
         scope: "scope".to_owned(),
         version: "1".to_owned(),
         name: format!("name-{n}"),
@@ -120,6 +121,7 @@ macro_rules! every_contract {
                     finds_what_is_due,
                     finds_who_is_owed,
                     are_kept_without_a_row,
+                    are_told_apart_by_dialect,
                 }
                 retention {
                     deletes_what_has_expired,

@@ -151,15 +151,20 @@ impl Model {
         self.rows.get(&execution).cloned()
     }
 
+    /// Only a row says whose a deadline is.
     pub(crate) fn due(&self, until: i64) -> Vec<(i64, Id)> {
-        let mut due: Vec<_> =
-            self.due.iter().map(|(id, at)| (*at, *id)).filter(|(at, _)| *at <= until).collect();
+        let mut due: Vec<_> = self
+            .due
+            .iter()
+            .map(|(id, at)| (*at, *id))
+            .filter(|(at, id)| *at <= until && self.rows.contains_key(id))
+            .collect();
         due.sort_unstable();
         due
     }
 
     pub(crate) fn owing(&self) -> Vec<Id> {
-        self.owes.iter().copied().collect()
+        self.owes.iter().filter(|id| self.rows.contains_key(*id)).copied().collect()
     }
 
     pub(crate) fn list(&self, query: &ListQuery) -> Vec<Row> {

@@ -55,6 +55,7 @@ fn rows() -> impl Strategy<Value = Row> {
     (ids(), texts(), texts(), texts(), 0..4u8, times).prop_map(
         |(execution, scope, version, name, status, (started, ended, expires))| Row {
             execution,
+            dialect: "d".to_owned(),
             scope,
             version,
             name,
@@ -211,10 +212,10 @@ async fn compare(store: &dyn Store, model: &Model, execution: Id) {
         let blob = store.blob(execution, [hash; 32]).await.unwrap();
         assert_eq!(blob.as_ref(), model.blobs.get(&(execution, [hash; 32])));
     }
-    assert_eq!(store.due(5, 99).await.unwrap(), model.due(5));
+    assert_eq!(store.due("d", 5, 99).await.unwrap(), model.due(5));
     let next = model.due(i64::MAX).first().map(|(at, _)| *at);
-    assert_eq!(store.next_due().await.unwrap(), next);
-    assert_eq!(store.owing(None, 99).await.unwrap(), model.owing());
+    assert_eq!(store.next_due("d").await.unwrap(), next);
+    assert_eq!(store.owing("d", None, 99).await.unwrap(), model.owing());
     for scope in ["a", "b", "ba"] {
         for name in ["a", "b", "ba"] {
             let key = (scope.to_owned(), name.to_owned());

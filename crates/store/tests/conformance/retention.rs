@@ -36,8 +36,8 @@ pub(crate) async fn deletes_what_has_expired(store: &dyn Store) {
     assert_eq!(store.row(id(1)).await.unwrap(), None);
     assert_eq!(store.claimed("s", "1").await.unwrap(), None);
     assert_eq!(store.blob(id(1), [1; 32]).await.unwrap(), None);
-    assert_eq!(store.due(99, 9).await.unwrap(), [(5, id(2))]);
-    assert_eq!(store.owing(None, 9).await.unwrap(), [id(2)]);
+    assert_eq!(store.due("d", 99, 9).await.unwrap(), [(5, id(2))]);
+    assert_eq!(store.owing("d", None, 9).await.unwrap(), [id(2)]);
     let query = ListQuery { scope: "scope".to_owned(), limit: 9, ..ListQuery::default() };
     assert_eq!(store.list(query).await.unwrap(), [expiring(2, 20), row(3, 0, 1)]);
     assert_eq!(store.journal(id(2)).await.unwrap().len(), 2);

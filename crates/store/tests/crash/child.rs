@@ -23,6 +23,7 @@ pub(crate) fn data(client: usize, sequence: u64) -> Bytes {
 pub(crate) fn row(client: usize, length: u64) -> Row {
     Row {
         execution: id(client),
+        dialect: "d".to_owned(),
         scope: "scope".to_owned(),
         version: "1".to_owned(),
         name: client.to_string(),

@@ -80,7 +80,7 @@ fn check(folder: &Path, acknowledged: [u64; CLIENTS]) -> [u64; CLIENTS] {
             assert_eq!(last, (length > 0).then(|| length.to_string().into()));
             found[client] = length;
         }
-        let due = store.due(i64::MAX, 99).await.unwrap();
+        let due = store.due("d", i64::MAX, 99).await.unwrap();
         let started = found.iter().filter(|length| **length > 0).count();
         assert_eq!(due.len(), started);
         let query = ListQuery { scope: "scope".to_owned(), limit: 99, ..ListQuery::default() };
