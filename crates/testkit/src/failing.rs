@@ -30,7 +30,7 @@ struct State {
     left: Option<usize>,
     fate: Fate,
     failed: bool,
-    /// Journals whose next read fails.
+    /// Executions whose next read fails.
     unreadable: HashSet<Id>,
 }
 
@@ -58,7 +58,7 @@ impl FailingStore {
         Self { inner, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Lets the next read of this journal fail; the store goes on after it.
+    /// Lets the next read of this execution's journal or texts fail; the store goes on after it.
     ///
     /// # Panics
     ///
@@ -77,6 +77,10 @@ impl FailingStore {
         self.state.lock().expect("no holder panics").failed
     }
 
+    fn is_unreadable(&self, execution: Id) -> bool {
+        self.state.lock().expect("no holder panics").unreadable.remove(&execution)
+    }
+
     fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(Arc<dyn Store>) -> Answer<T> + Send + 'static,
@@ -89,6 +93,10 @@ impl FailingStore {
             read(inner).await
         })
     }
+}
+
+fn scratched() -> StoreError {
+    StoreError::Unreadable(Arc::new(std::io::Error::other("the test's disk has a scratch")))
 }
 
 fn stopped() -> StoreError {
@@ -138,9 +146,8 @@ impl Store for FailingStore {
     }
 
     fn journal(&self, execution: Id) -> Answer<Vec<Entry>> {
-        if self.state.lock().expect("no holder panics").unreadable.remove(&execution) {
-            let error = std::io::Error::other("the test's disk has a scratch");
-            return Box::pin(async move { Err(StoreError::Unreadable(Arc::new(error))) });
+        if self.is_unreadable(execution) {
+            return Box::pin(async { Err(scratched()) });
         }
         self.read(move |inner| inner.journal(execution))
     }
@@ -150,6 +157,9 @@ impl Store for FailingStore {
     }
 
     fn blob(&self, execution: Id, sha256: Sha256) -> Answer<Option<Bytes>> {
+        if self.is_unreadable(execution) {
+            return Box::pin(async { Err(scratched()) });
+        }
         self.read(move |inner| inner.blob(execution, sha256))
     }
 

@@ -1,10 +1,10 @@
 //! Chained invokes: children, plain targets, and the long texts between them.
 
 use crate::rig::{
-    DAY, LONG, Next, Rig, Script, calls_child, chained, find, sleeps_then_long, suspend,
+    self, DAY, LONG, Next, Rig, Script, calls_child, chained, find, sleeps_then_long, suspend,
 };
 use durastack_durable::{Durable, Output, TargetKind};
-use durastack_engine::{Command, Execution, Stash};
+use durastack_engine::{Command, Execution, Payload, Stash};
 use durastack_names::ExecutionId;
 use durastack_store::{ListQuery, Sqlite, Store};
 use durastack_testkit::failing::FailingStore;
@@ -86,6 +86,21 @@ async fn a_parent_that_cannot_be_read_is_told_a_little_later() {
     let told = |journal: Vec<String>, what: &str| journal.iter().filter(|e| *e == what).count();
     assert_eq!(told(rig.journal(parent).await, "ChainedInvokeSucceeded"), 1);
     assert_eq!(told(rig.journal(child(&rig).await).await, "ParentTold"), 1);
+}
+
+#[tokio::test]
+async fn a_child_whose_input_cannot_be_read_starts_a_little_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let raw: Arc<dyn Store> = Arc::new(Sqlite::open(folder.path(), [1; 32]).unwrap());
+    let store = Arc::new(FailingStore::sound(Arc::clone(&raw)));
+    let rig = Rig::on(Arc::clone(&store) as _, raw, &SCRIPTS, 1 << 20).await;
+    let parent = rig.driver.new_id();
+    store.fail_next_read_of(parent.bytes());
+    let start = rig::start(parent, "parent", Payload::Inline("1".to_owned()));
+    rig.driver.start(start, Stash::default(), None).await.unwrap();
+    rig.advance(2 * DAY).await.unwrap();
+    assert_eq!(rig.result(parent).await, Some("r".repeat(LONG)));
+    child(&rig).await;
 }
 
 #[tokio::test]

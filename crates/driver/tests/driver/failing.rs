@@ -106,18 +106,25 @@ async fn check_recovered(folder: &Path, left: &Left, case: &str) {
     );
 }
 
-#[test]
-fn the_store_stops_at_every_write() {
-    for fate in [Fate::Lost, Fate::Kept] {
-        for writes in 0.. {
-            let folder = tempfile::tempdir().unwrap();
-            let left = until_it_fails(folder.path(), writes, fate);
-            let case = format!("{fate:?} after {writes}");
-            life(check_recovered(folder.path(), &left, &case));
-            if !left.failed {
-                assert!(writes > 10, "the story has more writes than that");
-                break;
-            }
+fn stop_at_every_write(fate: Fate) {
+    for writes in 0.. {
+        let folder = tempfile::tempdir().expect("a folder");
+        let left = until_it_fails(folder.path(), writes, fate);
+        let case = format!("{fate:?} after {writes}");
+        life(check_recovered(folder.path(), &left, &case));
+        if !left.failed {
+            assert!(writes > 10, "the story has more writes than that");
+            return;
         }
     }
+}
+
+#[test]
+fn the_store_stops_at_every_write_and_loses_it() {
+    stop_at_every_write(Fate::Lost);
+}
+
+#[test]
+fn the_store_stops_at_every_write_and_keeps_it() {
+    stop_at_every_write(Fate::Kept);
 }

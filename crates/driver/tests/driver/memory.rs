@@ -69,9 +69,8 @@ async fn an_execution_in_flight_is_not_evicted() {
     let counter = async || {
         rig.driver.read(id, |e| e.work.live.as_ref().map(|live| live.counter)).await.unwrap()
     };
-    while counter().await == Some(0) {
-        tokio::task::yield_now().await;
-    }
+    rig.until(id, "StepStarted").await;
+    assert_eq!(counter().await, Some(1));
     push_out(&rig).await;
     assert_eq!(counter().await, Some(1), "what only memory knows is still known");
     let step = update(OperationKind::Step, Action::Succeed, "step");

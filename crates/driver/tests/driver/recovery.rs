@@ -48,9 +48,7 @@ fn what_was_under_way_is_done_again_and_nothing_else() {
         let waiting = rig.start("two-days", "1").await;
         rig.settle().await;
         let running = rig.start("step-then-hold", "1").await;
-        while !rig.journal(running).await.contains(&"StepStarted".to_owned()) {
-            tokio::task::yield_now().await;
-        }
+        rig.until(running, "StepStarted").await;
         (running, waiting, ended, (rig.journal(waiting).await, rig.journal(ended).await))
     });
     life(async {
@@ -99,9 +97,7 @@ fn functions_killed_on_the_way_down_are_not_journaled() {
     let id = life(async {
         let rig = Rig::open(folder.path(), &SCRIPTS).await;
         let id = rig.start("step-then-hold", "1").await;
-        while !rig.journal(id).await.contains(&"StepStarted".to_owned()) {
-            tokio::task::yield_now().await;
-        }
+        rig.until(id, "StepStarted").await;
         rig.driver.detach();
         rig.world.gate.add_permits(1);
         tokio::time::timeout(Duration::from_secs(30), rig.driver.finish()).await.unwrap();

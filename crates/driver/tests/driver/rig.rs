@@ -276,6 +276,16 @@ impl Rig {
         entries.iter().map(name).collect()
     }
 
+    /// Waits until the journal holds an event of this type.
+    pub(crate) async fn until(&self, id: ExecutionId, event: &str) {
+        let there = async {
+            while !self.journal(id).await.iter().any(|known| known == event) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), there).await.expect("the event comes");
+    }
+
     /// The text of the result that the execution ends with.
     pub(crate) async fn result(&self, id: ExecutionId) -> Option<String> {
         let ended = tokio::time::timeout(Duration::from_secs(30), self.driver.ended(id));
