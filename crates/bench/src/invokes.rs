@@ -16,7 +16,6 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 
 const EVENT: &str = r#"{"orderId":"A-1001"}"#;
-const PYTHON_RUNTIME: &str = "python3.13";
 const PYTHON_HANDLER: &str = "handler.handler";
 const PYTHON_ECHO: &str = "def handler(event, context):\n    return event\n";
 const PYTHON_STEPS: &str = "\
@@ -48,7 +47,7 @@ pub(crate) async fn plain(plan: &Plan, folder: &Path, python: &Python) -> Result
     .await?;
     let mut rows = vec![overhead(plan, &mut server, bare, ECHO, "provided").await?];
     if let Some(program) = program {
-        deploy_python(&mut server, "python", PYTHON_ECHO, false).await?;
+        deploy_python(&mut server, python, "python", PYTHON_ECHO, false).await?;
         let bare = bare_python(folder, &server, program, PYTHON_ECHO).await?;
         rows.push(overhead(plan, &mut server, bare, "python", "Python").await?);
     } else {
@@ -69,17 +68,14 @@ async fn overhead(
     // The first one starts the process.
     invoke(server, function, EVENT).await?;
     bare.invoke(Bytes::from_static(EVENT.as_bytes())).await?;
-    for _ in 0..plan.rounds {
-        for _ in 0..plan.singles {
-            let one = Stopwatch::start();
-            bare.invoke(Bytes::from_static(EVENT.as_bytes())).await?;
-            theirs.stop(one);
-        }
-        for _ in 0..plan.singles {
-            let one = Stopwatch::start();
-            invoke(server, function, EVENT).await?;
-            ours.stop(one);
-        }
+    // In turns, so that whatever else the machine does strikes both.
+    for _ in 0..plan.singles * 3 {
+        let one = Stopwatch::start();
+        bare.invoke(Bytes::from_static(EVENT.as_bytes())).await?;
+        theirs.stop(one);
+        let one = Stopwatch::start();
+        invoke(server, function, EVENT).await?;
+        ours.stop(one);
     }
     let overhead = ours.p50() - theirs.p50();
     Ok(Row {
@@ -103,8 +99,14 @@ async fn invoke(server: &mut Server, function: &str, event: &str) -> Result<Vec<
     Ok(answer.body)
 }
 
-async fn deploy_python(server: &mut Server, name: &str, code: &str, durable: bool) -> Result<()> {
-    let (runtime, handler, file) = (PYTHON_RUNTIME, PYTHON_HANDLER, "handler.py");
+async fn deploy_python(
+    server: &mut Server,
+    python: &Python,
+    name: &str,
+    code: &str,
+    durable: bool,
+) -> Result<()> {
+    let (runtime, handler, file) = (&*python.runtime, PYTHON_HANDLER, "handler.py");
     let code = code.as_bytes();
     server.deploy(&Deploy { name, runtime, handler, file, code, durable }).await
 }
@@ -125,7 +127,7 @@ async fn bare_python(
         arguments: &[&bootstrap],
         handler: PYTHON_HANDLER,
         folder: &code_folder,
-        runtime: PYTHON_RUNTIME,
+        runtime: "python3.13",
     };
     RuntimeLoop::start(&program).await
 }
@@ -152,7 +154,7 @@ pub(crate) async fn durable(plan: &Plan, folder: &Path, python: &Python) -> Resu
         (None, _) => return Ok(vec![Row::absent(what, "skipped: there is no python3")]),
     };
     let mut server = Server::start(&folder.join("durable"), Some(program)).await?;
-    deploy_python(&mut server, "steps", PYTHON_STEPS, true).await?;
+    deploy_python(&mut server, python, "steps", PYTHON_STEPS, true).await?;
     let mut bare = bare_python(folder, &server, program, PYTHON_STEPS).await?;
     // The first ones load the SDK and open its connections.
     compare(&mut server, &mut bare, 3, 2).await?;

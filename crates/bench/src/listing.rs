@@ -38,7 +38,8 @@ pub(crate) async fn stored(plan: &Plan, folder: &Path) -> Result<Vec<Row>> {
     }
     let mut rows = vec![start_row(&format!("start, {count} stored executions"), &times, 300.0)];
     let mut many = Server::start(&many_folder, None).await?;
-    let bytes_each = (many.resident_kib()? - few.resident_kib()?) * 1024.0 / count as f64;
+    let more_kib = (many.resident_kib()? - few.resident_kib()?).max(0.0);
+    let bytes_each = more_kib * 1024.0 / count as f64;
     rows.push(Row {
         what: "memory per stored, idle execution".to_owned(),
         measured: format!("{} bytes", short(bytes_each)),
@@ -68,16 +69,21 @@ async fn paths(plan: &Plan, few: &mut Server, many: &mut Server, count: u64) -> 
     for server in [&mut *few, &mut *many] {
         checkpoint_round(server, 1, Duration::ZERO, Duration::from_secs(9), 5).await?;
     }
-    for _ in 0..plan.rounds {
+    // In turns, so that whatever else the machine does strikes both.
+    let function = format!("/2015-03-31/functions/{FUNCTION}");
+    let executions =
+        [execution_target(&newest(few).await?), execution_target(&newest(many).await?)];
+    for _ in 0..plan.singles * 2 {
         for (side, server) in [&mut *few, &mut *many].into_iter().enumerate() {
-            let function = format!("/2015-03-31/functions/{FUNCTION}");
-            gets(server, &function, plan.singles, &mut figures[0][side]).await?;
-            let length = Duration::from_secs(9);
-            let (_, latencies) =
-                checkpoint_round(server, 1, Duration::ZERO, length, plan.singles).await?;
+            get(server, &function, &mut figures[0][side]).await?;
+            get(server, &executions[side], &mut figures[2][side]).await?;
+        }
+    }
+    for _ in 0..plan.rounds * 4 {
+        for (side, server) in [&mut *few, &mut *many].into_iter().enumerate() {
+            let (length, count) = (Duration::from_secs(9), plan.singles / 4);
+            let (_, latencies) = checkpoint_round(server, 1, Duration::ZERO, length, count).await?;
             figures[1][side].extend(latencies);
-            let arn = newest(server).await?;
-            gets(server, &execution_target(&arn), plan.singles, &mut figures[2][side]).await?;
         }
     }
     let names = ["GetFunction", "one checkpoint", "GetDurableExecution"];
@@ -95,17 +101,10 @@ async fn paths(plan: &Plan, few: &mut Server, many: &mut Server, count: u64) -> 
     Ok(names.into_iter().zip(figures).map(row).collect())
 }
 
-async fn gets(
-    server: &mut Server,
-    target: &str,
-    count: usize,
-    latencies: &mut Latencies,
-) -> Result<()> {
-    for _ in 0..count {
-        let one = Stopwatch::start();
-        server.get(target).await?;
-        latencies.stop(one);
-    }
+async fn get(server: &mut Server, target: &str, latencies: &mut Latencies) -> Result<()> {
+    let one = Stopwatch::start();
+    server.get(target).await?;
+    latencies.stop(one);
     Ok(())
 }
 

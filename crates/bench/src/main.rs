@@ -36,6 +36,8 @@ fn main() -> Result<()> {
     if let Some(body) = std::env::var_os(bare::BARE) {
         return runtime.block_on(bare::serve(Path::new(&body)));
     }
+    // The store is used in this process as well, and may have something to say.
+    tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
     let plan = Plan::new(std::env::args().skip(1))?;
     let place = server::binary()?;
     let folder = tempfile::tempdir_in(place.parent().context("the binary has no folder")?)?;
@@ -77,8 +79,7 @@ async fn measure(plan: &Plan, folder: &Path, rows: &Rows) {
     };
     take("starts", life::empty(plan, folder).await);
     take("GetFunction", http_load::get_function(plan, folder).await);
-    take("store", http_load::store(plan, folder).await);
-    take("checkpoints", http_load::checkpoints(plan, folder).await);
+    take("durable checkpoints", http_load::durable(plan, folder).await);
     take("invokes", invokes::plain(plan, folder, &python).await);
     take("durable SDK", invokes::durable(plan, folder, &python).await);
     take("stored executions", listing::stored(plan, folder).await);

@@ -72,6 +72,8 @@ impl Plan {
 pub(crate) struct Python {
     /// Absent if there is none at all.
     pub(crate) program: Option<PathBuf>,
+    /// Lambda's name for its version.
+    pub(crate) runtime: String,
     /// Whether the durable SDK can be imported.
     pub(crate) durable_sdk: bool,
 }
@@ -90,9 +92,11 @@ impl Python {
             };
             let import = "import aws_durable_execution_sdk_python; print('yes')";
             let durable_sdk = ask(Path::new(&path), import).await.is_some();
-            return Self { program: Some(path.into()), durable_sdk };
+            let version = "import sys; print('python3.%d' % sys.version_info.minor)";
+            let runtime = ask(Path::new(&path), version).await.unwrap_or_default();
+            return Self { program: Some(path.into()), runtime, durable_sdk };
         }
-        Self { program: None, durable_sdk: false }
+        Self { program: None, runtime: String::new(), durable_sdk: false }
     }
 }
 
