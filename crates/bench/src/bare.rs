@@ -1,6 +1,6 @@
 //! The HTTP baselines: a bare hyper server, and a Runtime API that does nothing but hand out work.
 
-use crate::server::{clean, first_line};
+use crate::server::{clean, cpu_ms, first_line};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use durastack_clock::Entropy;
@@ -52,7 +52,7 @@ pub(crate) async fn serve(body: &Path) -> Result<()> {
 
 /// A bare server in a process of its own, as durastack is.
 pub(crate) struct Bare {
-    _child: Child,
+    child: Child,
     pub(crate) address: SocketAddr,
 }
 
@@ -68,7 +68,12 @@ impl Bare {
             .spawn()?;
         let output = child.stdout.take().context("no standard output")?;
         let port: u16 = first_line(output).await.context("no port")?.parse()?;
-        Ok(Self { _child: child, address: (Ipv4Addr::LOCALHOST, port).into() })
+        Ok(Self { child, address: (Ipv4Addr::LOCALHOST, port).into() })
+    }
+
+    /// As of a server.
+    pub(crate) fn cpu_ms(&self) -> Result<f64> {
+        cpu_ms(&self.child)
     }
 }
 

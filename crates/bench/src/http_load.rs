@@ -28,6 +28,7 @@ pub(crate) async fn get_function(plan: &Plan, folder: &Path) -> Result<Vec<Row>>
     let answer = server.get(target).await?;
     let bare = Bare::start(folder, &answer.body).await?;
     let (mut ours, mut theirs) = (Rounds::default(), Rounds::default());
+    let before = (server.cpu_ms()?, bare.cpu_ms()?);
     // Short turns, so that whatever else the machine does strikes both.
     let round = plan.round / 2;
     for _ in 0..plan.rounds * 2 {
@@ -36,16 +37,26 @@ pub(crate) async fn get_function(plan: &Plan, folder: &Path) -> Result<Vec<Row>>
         closed_loops(bare.address, &request, round, &mut theirs).await?;
         closed_loops(server.address, &request, round, &mut ours).await?;
     }
+    let our_cpu = (server.cpu_ms()? - before.0) * 1e3 / ours.latencies.count() as f64;
+    let their_cpu = (bare.cpu_ms()? - before.1) * 1e3 / theirs.latencies.count() as f64;
     server.stop().await?;
     let ratio = ours.rate() / theirs.rate();
-    Ok(vec![Row {
+    let rates = Row {
         what: format!("signed GetFunction, {CONNECTIONS} connections"),
         measured: ours.shown(),
         baseline: format!("bare hyper: {}", theirs.shown()),
         ratio: Some(ratio),
         target: "≥ 0.6".to_owned(),
         met: Some(ratio >= 0.6),
-    }])
+    };
+    let processor = Row {
+        what: "processor time of the server for one".to_owned(),
+        measured: format!("{} µs", short(our_cpu)),
+        baseline: format!("bare hyper: {} µs", short(their_cpu)),
+        ratio: Some(our_cpu / their_cpu),
+        ..Row::default()
+    };
+    Ok(vec![rates, processor])
 }
 
 async fn closed_loops(
@@ -112,11 +123,13 @@ async fn checkpoints(plan: &Plan, folder: &Path, store: &Rounds) -> Result<Vec<R
     let cold = Duration::from_secs(4);
     checkpoint_round(&mut server, PROCESSES, cold, Duration::from_secs(1), 1).await?;
     let (mut many, warm) = (Rounds::default(), Duration::from_millis(700));
+    let before = server.cpu_ms()?;
     for _ in 0..plan.rounds {
         let (rate, latencies) =
             checkpoint_round(&mut server, PROCESSES, warm, plan.round, CHECKPOINTS_MAX).await?;
         many.add(rate, latencies);
     }
+    let cpu = (server.cpu_ms()? - before) * 1e3 / many.latencies.count() as f64;
     let sync_file = folder.join("syncs");
     let (mut alone, mut syncs) = (Latencies::default(), Latencies::default());
     for _ in 0..plan.rounds {
@@ -137,6 +150,11 @@ async fn checkpoints(plan: &Plan, folder: &Path, store: &Rounds) -> Result<Vec<R
             ratio: Some(many.rate() / store.rate()),
             target: "≥ 10000 /s, goal ≥ 25000".to_owned(),
             met: Some(many.rate() >= 10_000.0),
+        },
+        Row {
+            what: "processor time of the server for one".to_owned(),
+            measured: format!("{} µs", short(cpu)),
+            ..Row::default()
         },
         Row {
             what: "one checkpoint alone, p99".to_owned(),

@@ -14,7 +14,7 @@ use durastack_clock::{Clock, Entropy, Stopwatch, Timestamp};
 use std::{path::Path, time::Duration};
 
 /// How long the further rows may take to be made.
-const ROWS_WITHIN: Duration = Duration::from_secs(45);
+const ROWS_WITHIN: Duration = Duration::from_secs(30);
 
 /// The function that everything stored belongs to.
 const FUNCTION: &str = "checkpoints";

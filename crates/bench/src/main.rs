@@ -70,19 +70,31 @@ fn put(rows: &Rows, more: Vec<Row>) {
 /// Runs everything; what fails becomes a line of the table, and the rest goes on.
 async fn measure(plan: &Plan, folder: &Path, rows: &Rows) {
     let python = Python::find().await;
-    let take = |what: &str, measured: Result<Vec<Row>>| {
-        progress(what);
-        put(
-            rows,
-            measured.unwrap_or_else(|error| vec![Row::absent(what, &format!("failed: {error:#}"))]),
-        );
+    section(plan, rows, "starts", life::empty(plan, folder)).await;
+    section(plan, rows, "GetFunction", http_load::get_function(plan, folder)).await;
+    section(plan, rows, "durable checkpoints", http_load::durable(plan, folder)).await;
+    section(plan, rows, "invokes", invokes::plain(plan, folder, &python)).await;
+    section(plan, rows, "stored executions", listing::stored(plan, folder)).await;
+    section(plan, rows, "durable SDK", invokes::durable(plan, folder, &python)).await;
+}
+
+/// Runs a part in its time: what fails or takes too long becomes a line of the table.
+async fn section(
+    plan: &Plan,
+    rows: &Rows,
+    what: &str,
+    measured: impl Future<Output = Result<Vec<Row>>>,
+) {
+    let measured = match tokio::time::timeout(plan.section_limit, measured).await {
+        Ok(Ok(measured)) => measured,
+        Ok(Err(error)) => vec![Row::absent(what, &format!("failed: {error:#}"))],
+        Err(_) => {
+            let why = format!("given up after {:?}: the machine is too busy", plan.section_limit);
+            vec![Row::absent(what, &why)]
+        }
     };
-    take("starts", life::empty(plan, folder).await);
-    take("GetFunction", http_load::get_function(plan, folder).await);
-    take("durable checkpoints", http_load::durable(plan, folder).await);
-    take("invokes", invokes::plain(plan, folder, &python).await);
-    take("durable SDK", invokes::durable(plan, folder, &python).await);
-    take("stored executions", listing::stored(plan, folder).await);
+    put(rows, measured);
+    progress(what);
 }
 
 fn progress(what: &str) {

@@ -14,6 +14,8 @@ use tokio::process::Command;
 pub(crate) struct Plan {
     /// After that everything ends.
     pub(crate) limit: Duration,
+    /// After that a part of it is given up.
+    pub(crate) section_limit: Duration,
     pub(crate) starts: usize,
     /// Starts with stored executions.
     pub(crate) stored_starts: usize,
@@ -35,14 +37,15 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn new(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
         let full = Self {
-            limit: Duration::from_secs(240),
+            limit: Duration::from_secs(300),
+            section_limit: Duration::from_secs(90),
             starts: 20,
             stored_starts: 10,
             rounds: 3,
             round: Duration::from_millis(1_500),
-            singles: 400,
-            short_executions: 60,
-            long_executions: 5,
+            singles: 300,
+            short_executions: 40,
+            long_executions: 3,
             stored: 100_000,
             rows: 1_000_000,
             pages: 400,
@@ -50,14 +53,15 @@ impl Plan {
         match arguments.next().as_deref() {
             None => Ok(full),
             Some("--quick") => Ok(Self {
-                limit: Duration::from_secs(75),
+                limit: Duration::from_secs(120),
+                section_limit: Duration::from_secs(30),
                 starts: 10,
                 stored_starts: 3,
                 rounds: 2,
                 round: Duration::from_millis(600),
                 singles: 150,
                 short_executions: 20,
-                long_executions: 2,
+                long_executions: 1,
                 rows: 100_000,
                 pages: 150,
                 ..full
