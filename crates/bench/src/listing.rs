@@ -140,8 +140,9 @@ async fn pages(plan: &Plan, server: &mut Server, count: u64, spread_over: u64) -
     Ok(Row {
         what: format!("page of 100 among {count}, by function, status, time"),
         measured: spread(&latencies),
-        target: "p99 ≤ 10 ms".to_owned(),
-        met: Some(latencies.p99() <= 10.0),
+        target: "p99 ≤ 10 ms at 1,000,000".to_owned(),
+        // Among fewer, meeting it shows nothing; missing it does.
+        met: (count >= 1_000_000 || latencies.p99() > 10.0).then(|| latencies.p99() <= 10.0),
         ..Row::default()
     })
 }

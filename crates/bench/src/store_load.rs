@@ -157,6 +157,7 @@ fn checkpoint(seed: u64, client: u64, number: u64) -> Batch {
         let ended = last.then_some(at + 10);
         let row = Row {
             execution: owner,
+            dialect: "durable".to_owned(),
             scope: format!("0190a3c47f3e7000800000000000000{}", client % 8),
             version: "$LATEST".to_owned(),
             name: format!("{seed}-{client}-{execution}"),

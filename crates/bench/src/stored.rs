@@ -80,6 +80,7 @@ fn add(
     let name = entropy.uuid();
     let mut row = Row {
         execution: id.bytes(),
+        dialect: "durable".to_owned(),
         scope: place.scope.clone(),
         version: "$LATEST".to_owned(),
         name: name.clone(),

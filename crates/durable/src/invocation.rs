@@ -215,7 +215,12 @@ fn failed(
     complete(draft, live, Some(error), then);
 }
 
-fn complete(draft: &mut Draft<Durable>, live: &Live, error: Option<Payload>, then: Then) {
+pub(crate) fn complete(
+    draft: &mut Draft<Durable>,
+    live: &Live,
+    error: Option<Payload>,
+    then: Then,
+) {
     draft.push(Event::InvocationCompleted {
         number: live.number,
         started: live.started,

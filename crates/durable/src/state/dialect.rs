@@ -110,11 +110,13 @@ impl Dialect for Durable {
     }
 
     fn recover(execution: &Execution<Self>, draft: &mut Draft<Self>) {
-        if let Some(live) = &execution.work.live {
-            draft.push(Event::InvocationLost { number: live.number });
-        }
+        let Some(live) = &execution.work.live else { return };
         if let (Some((_, outcome)), true) = (&execution.life.end, execution.life.end_hidden) {
+            // Its checkpoint has said all that it had to say.
+            invocation::complete(draft, live, None, Then::End);
             draft.show_end(outcome.clone());
+        } else {
+            draft.push(Event::InvocationLost { number: live.number });
         }
     }
 
