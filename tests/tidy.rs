@@ -52,7 +52,7 @@ const PURE: &[&str] = &["names", "auth", "throttle", "engine", "durable", "flow"
 const KEPT_TO: &[(&str, &[&str])] = &[
     ("hyper", &["edge", "runner", "bench"]),
     ("rusqlite", &["store"]),
-    ("rustix", &["runner", "store"]),
+    ("rustix", &["runner", "store", "bench"]),
     ("jiff", &["clock"]),
     ("getrandom", &["clock"]),
     ("anyhow", &["durastack", "bench"]),
