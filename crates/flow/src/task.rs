@@ -205,13 +205,10 @@ impl Flow {
         &self,
         head: Head,
         strand: &Strand,
-        step: &Step,
+        (step, task): (&Step, &Task),
         attempt: &Attempt,
         world: &mut World<'_>,
     ) -> Event {
-        let Action::Task(task) = &step.action else {
-            return Event::StepFailed { head, failure: Failure::runtime("") };
-        };
         if attempt.is_open() {
             let seconds = task.timeout_s.unwrap_or_default();
             let failure = Failure::new(

@@ -203,7 +203,7 @@ const CHILD: &str = r#"{"version":"v1","type":"flow","steps":[
     {"type":"fail","name":"bad","error":"E"}]}"#;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// The year that an execution has at most makes "waits for ever" an end too.
     #[test]
