@@ -84,7 +84,10 @@ fn an_end_that_was_not_yet_shown_is_shown() {
     life(async {
         let rig = Rig::open(folder.path(), &SCRIPTS).await;
         assert_eq!(rig.driver.recover().await.unwrap(), 1);
-        assert_eq!(rig.history(id).await, ["1 +0 Started", "2 +0 EndShown"]);
+        assert_eq!(
+            rig.history(id).await,
+            ["1 +0 Started", "2 +0 InvocationCompleted", "3 +0 EndShown"]
+        );
         assert_eq!(rig.result(id).await.as_deref(), Some("42"));
         assert_eq!(rig.world.calls(), [""; 0], "an ended execution is not invoked");
         assert_eq!(rig.driver.recover().await.unwrap(), 0);

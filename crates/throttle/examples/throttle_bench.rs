@@ -1,6 +1,6 @@
 //! What a check costs, in nanoseconds, with one thread and with two.
 //!
-//! `cargo run -p durastack-throttle --example bench` (with `--release` for figures that count).
+//! `cargo run -p durastack-throttle --example throttle_bench` (with `--release` for figures that count).
 
 use durastack_clock::{Clock, Stopwatch};
 use durastack_names::{AccountId, Region};
