@@ -108,8 +108,8 @@ impl Logs for FunctionLogs {
     fn line(&self, line: LogLine<'_>) {
         let owned = Line {
             at: line.at.iso(),
-            function: line.function.name.to_string(),
-            version: line.version.to_string(),
+            function: line.function.to_owned(),
+            version: line.version.to_owned(),
             stream: line.stream.to_owned(),
             request_id: line.request_id.map(str::to_owned),
             execution_arn: line.execution_arn.map(str::to_owned),

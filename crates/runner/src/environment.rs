@@ -2,6 +2,7 @@
 
 use crate::{
     bootstrap::{self, Bootstraps},
+    contract::Contract,
     function::{EnvironmentKey, Function, Logs, Refusal},
     groups::Groups,
     http,
@@ -115,11 +116,11 @@ impl Environment {
     pub(crate) fn new(function: Arc<Function>, shared: Arc<Shared>, slot: Slot) -> Self {
         let id =
             shared.entropy.lock().unwrap_or_else(PoisonError::into_inner).uuid().replace('-', "");
-        let name = function.arn.name.as_str();
+        let (name, version) = (function.contract.name(), function.contract.version());
         // In a group of its own choice, a stream names its function.
-        let owner = if function.log_group == format!("/aws/lambda/{name}") { "" } else { name };
+        let owner = if function.log_group == format!("/aws/lambda/{name}") { "" } else { &name };
         let date = shared.clock.wall().date_slashed();
-        let stream = format!("{date}/{owner}[{}]{id}", function.version);
+        let stream = format!("{date}/{owner}[{version}]{id}");
         let tap = Arc::new(Tap::new(
             Arc::clone(&function),
             stream.clone(),
@@ -140,7 +141,9 @@ impl Environment {
 
     /// Writes platform lines.
     pub(crate) fn platform(&self) -> Platform<'_> {
-        Platform { function: &self.function, stream: &self.stream, now: self.shared.clock.wall() }
+        let Contract::Lambda(identity) = &self.function.contract;
+        let now = self.shared.clock.wall();
+        Platform { function: &self.function, identity, stream: &self.stream, now }
     }
 
     /// Starts the process.
@@ -168,8 +171,10 @@ impl Environment {
         }
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?.to_string();
+        let Contract::Lambda(identity) = &self.function.contract;
         let variables = Surroundings {
             function: &self.function,
+            identity,
             language,
             interpreter,
             endpoint: &shared.endpoint,

@@ -1,8 +1,8 @@
 //! What is run, with what, and how it ended: the types that callers share with the runner.
 
+use crate::contract::Contract;
 use bytes::Bytes;
 use durastack_clock::Timestamp;
-use durastack_names::{FunctionArn, Version};
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 /// Which processes may serve an invocation: equal keys share warm environments.
@@ -16,10 +16,8 @@ pub struct EnvironmentKey(pub String);
 pub struct Function {
     /// See [`EnvironmentKey`].
     pub key: EnvironmentKey,
-    /// Unqualified.
-    pub arn: FunctionArn,
-    /// Which version runs.
-    pub version: Version,
+    /// By whose rules it is called, and who it is there.
+    pub contract: Contract,
     /// As configured: `python3.13`, `nodejs22.x`, `provided.al2023`.
     pub runtime: String,
     /// As configured; free text for `provided`.
@@ -169,10 +167,10 @@ pub trait Logs: Send + Sync + 'static {
 /// One log event.
 #[derive(Debug, Clone, Copy)]
 pub struct LogLine<'a> {
-    /// Unqualified.
-    pub function: &'a FunctionArn,
-    /// Which version runs.
-    pub version: Version,
+    /// [`Contract::name`].
+    pub function: &'a str,
+    /// [`Contract::version`].
+    pub version: &'a str,
     /// Log group.
     pub group: &'a str,
     /// Log stream: one per environment.
@@ -196,4 +194,30 @@ pub enum LineKind {
     Platform,
     /// The function's output.
     Application,
+}
+
+#[cfg(test)]
+impl Function {
+    /// A Lambda function that is nowhere.
+    pub(crate) fn sample(runtime: &str) -> Self {
+        use crate::contract::LambdaIdentity;
+        use durastack_names::Version;
+        Self {
+            key: EnvironmentKey("k".into()),
+            contract: Contract::Lambda(LambdaIdentity {
+                arn: "arn:aws:lambda:eu-west-1:000000000000:function:f".parse().unwrap(),
+                version: Version::Number(3),
+            }),
+            runtime: runtime.into(),
+            handler: "app.handler".into(),
+            code: "/code".into(),
+            timeout: Duration::from_secs(3),
+            memory_mb: 128,
+            environment: BTreeMap::new(),
+            log_group: "/aws/lambda/f".into(),
+            log_format: LogFormat::Text,
+            log_level: None,
+            credentials: Credentials::default(),
+        }
+    }
 }

@@ -223,7 +223,7 @@ impl Way {
                     return deliver(answer, Finished { outcome, log_tail, duration: took });
                 }
                 Init::Refused(refusal) => {
-                    tracing::warn!(function = %self.function.arn, %refusal, "a function cannot be run");
+                    tracing::warn!(function = %self.function.contract, %refusal, "a function cannot be run");
                     let log_tail = environment.tap.tail();
                     let outcome = Outcome::Refused(refusal);
                     return deliver(
@@ -419,7 +419,7 @@ impl Way {
 
     /// Says once per function that its interpreter has another version than its runtime names.
     fn warn(&self, environment: &Environment, found: &Interpreter) {
-        let name = format!("{} {}", self.function.arn, self.function.runtime);
+        let name = format!("{} {}", self.function.contract, self.function.runtime);
         let new = self.shared.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
         if new {
             let text = format!(
@@ -428,7 +428,7 @@ impl Way {
                 found.version,
                 found.program.display()
             );
-            tracing::warn!(function = %self.function.arn, "{text}");
+            tracing::warn!(function = %self.function.contract, "{text}");
             environment.tap.platform(&text);
         }
     }

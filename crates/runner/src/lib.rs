@@ -12,6 +12,7 @@
 
 mod answer;
 mod bootstrap;
+mod contract;
 mod environment;
 mod function;
 mod groups;
@@ -27,6 +28,7 @@ mod runtime_api;
 mod tap;
 mod variables;
 
+pub use contract::{Contract, LambdaIdentity};
 pub use function::{
     Credentials, EnvironmentKey, Finished, Function, Invocation, LineKind, LogFormat, LogLine,
     Logs, Outcome, Refusal,

@@ -2,6 +2,7 @@
 //! precedence of AWS's emulator.
 
 use crate::{
+    contract::LambdaIdentity,
     function::Function,
     interpreter::{Interpreter, Language},
 };
@@ -18,6 +19,7 @@ const PATH: &str = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin";
 #[derive(Debug)]
 pub(crate) struct Surroundings<'a> {
     pub(crate) function: &'a Function,
+    pub(crate) identity: &'a LambdaIdentity,
     pub(crate) language: &'a Language,
     pub(crate) interpreter: Option<&'a Interpreter>,
     /// `http://127.0.0.1:4566`.
@@ -91,22 +93,22 @@ impl Surroundings<'_> {
 
     /// What nobody overrides.
     fn fix(&self, all: &mut BTreeMap<String, OsString>) {
-        let function = self.function;
+        let (function, identity) = (self.function, self.identity);
         let mut put = |name: &str, value: &OsStr| all.insert(name.to_owned(), value.to_owned());
         put("_HANDLER", function.handler.as_ref());
         put("LAMBDA_TASK_ROOT", function.code.as_os_str());
         put("LAMBDA_RUNTIME_DIR", self.runtime_folder.as_os_str());
         put("PWD", function.code.as_os_str());
         put("SHLVL", "0".as_ref());
-        put("AWS_LAMBDA_FUNCTION_NAME", function.arn.name.as_str().as_ref());
-        put("AWS_LAMBDA_FUNCTION_VERSION", function.version.to_string().as_ref());
+        put("AWS_LAMBDA_FUNCTION_NAME", identity.arn.name.as_str().as_ref());
+        put("AWS_LAMBDA_FUNCTION_VERSION", identity.version.to_string().as_ref());
         put("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.memory_mb.to_string().as_ref());
         put("AWS_LAMBDA_LOG_GROUP_NAME", function.log_group.as_ref());
         put("AWS_LAMBDA_LOG_STREAM_NAME", self.log_stream.as_ref());
         put("AWS_LAMBDA_RUNTIME_API", self.runtime_api.as_ref());
         put("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".as_ref());
-        put("AWS_REGION", function.arn.region.as_str().as_ref());
-        put("AWS_DEFAULT_REGION", function.arn.region.as_str().as_ref());
+        put("AWS_REGION", identity.arn.region.as_str().as_ref());
+        put("AWS_DEFAULT_REGION", identity.arn.region.as_str().as_ref());
         put("AWS_ACCESS_KEY_ID", function.credentials.access_key_id.as_ref());
         put("AWS_SECRET_ACCESS_KEY", function.credentials.secret_access_key.as_ref());
         if !function.credentials.session_token.is_empty() {
@@ -136,29 +138,18 @@ impl Surroundings<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::{Credentials, EnvironmentKey, LogFormat};
-    use durastack_names::Version;
-    use std::time::Duration;
+    use crate::contract::Contract;
 
     fn check(runtime: &str, name: &str, value: &str, seen: Option<&str>) {
         let function = Function {
-            key: EnvironmentKey("k".into()),
-            arn: "arn:aws:lambda:eu-west-1:000000000000:function:f".parse().unwrap(),
-            version: Version::Latest,
-            runtime: runtime.into(),
-            handler: "app.handler".into(),
-            code: "/code".into(),
-            timeout: Duration::from_secs(3),
-            memory_mb: 128,
             environment: BTreeMap::from([(name.to_owned(), value.to_owned())]),
-            log_group: "/aws/lambda/f".into(),
-            log_format: LogFormat::Text,
-            log_level: None,
-            credentials: Credentials::default(),
+            ..Function::sample(runtime)
         };
+        let Contract::Lambda(identity) = &function.contract;
         let language = Language::of(runtime).unwrap();
         let variables = Surroundings {
             function: &function,
+            identity,
             language: &language,
             interpreter: None,
             endpoint: "http://127.0.0.1:4566",

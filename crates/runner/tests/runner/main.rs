@@ -11,8 +11,8 @@ use bytes::Bytes;
 use durastack_clock::{Clock, Entropy};
 use durastack_names::Version;
 use durastack_runner::{
-    Credentials, EnvironmentKey, Finished, Function, Invocation, LineKind, LogFormat, LogLine,
-    Logs, Outcome, Runner, Settings,
+    Contract, Credentials, EnvironmentKey, Finished, Function, Invocation, LambdaIdentity,
+    LineKind, LogFormat, LogLine, Logs, Outcome, Runner, Settings,
 };
 use std::{
     fs,
@@ -91,8 +91,10 @@ impl Bench {
         fs::create_dir_all(&code).unwrap();
         Function {
             key: EnvironmentKey(name),
-            arn: "arn:aws:lambda:eu-west-1:000000000000:function:f".parse().unwrap(),
-            version: Version::Latest,
+            contract: Contract::Lambda(LambdaIdentity {
+                arn: "arn:aws:lambda:eu-west-1:000000000000:function:f".parse().unwrap(),
+                version: Version::Latest,
+            }),
             runtime: runtime.into(),
             handler: handler.into(),
             code,
