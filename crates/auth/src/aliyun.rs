@@ -16,7 +16,7 @@ mod tests;
 #[cfg(test)]
 mod vectors;
 
-pub use mismatch::{Clue, Mismatch};
+pub use mismatch::{Clue, Line, Mismatch};
 pub use nonces::Nonces;
 pub use refusal::{Malformed, Refusal, Vocabulary};
 
@@ -63,6 +63,12 @@ pub struct Parameter<'a> {
 impl std::fmt::Debug for Parameter<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)
+    }
+}
+
+impl Parameter<'_> {
+    fn line(&self) -> Line {
+        Line::Parameter(self.name.to_owned(), self.value.to_owned())
     }
 }
 

@@ -6,7 +6,7 @@ use durastack_driver::Clockwork;
 use durastack_edge::{Context, Handler};
 use durastack_gate::{Admitted, Gate, Service};
 use durastack_svc_lambda::Lambda;
-use durastack_wire::{Found, Op, Routes, coverage_markdown, unknown_operation};
+use durastack_wire::{Found, Op, Routes, coverage_markdown, rpc, unknown_operation};
 use http::{Request, Response, request::Parts};
 use std::sync::Arc;
 
@@ -51,6 +51,9 @@ impl Handler for Server {
                 return Some(admin::answer(&self.lambda, &self.clockwork, &request).await);
             }
             Ok(Admitted::Service { service, caller }) => (service, caller),
+            Ok(Admitted::Fnf(request)) => {
+                return request.frame().failure(&rpc::not_supported(&request.action));
+            }
             Err(refusal) => return Some(*refusal),
         };
         match service {

@@ -74,6 +74,7 @@ async fn serve(options: Options) -> Result<()> {
         auth: options.auth,
         allowed_hosts: options.allowed_hosts.clone(),
         allowed_origins: options.allowed_origins.clone(),
+        ..GateSettings::default()
     };
     let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?;
 

@@ -23,9 +23,9 @@ pub struct Condition(Term);
 
 #[derive(Debug, Clone, PartialEq)]
 enum Term {
-    Any(Vec<Term>),
-    All(Vec<Term>),
-    Not(Box<Term>),
+    Any(Vec<Self>),
+    All(Vec<Self>),
+    Not(Box<Self>),
     Truth(Operand),
     Compare(Operand, Comparison, Operand),
 }

@@ -193,6 +193,18 @@ pub struct Step {
     pub action: Action,
 }
 
+impl Step {
+    /// A way of a choice: one of its choices, or after them the default.
+    pub(crate) fn way(&self, way: u64) -> Option<&Way> {
+        let Action::Choice { choices, default } = &self.action else { return None };
+        let way = usize::try_from(way).ok()?;
+        match choices.get(way) {
+            Some((_, way)) => Some(way),
+            None => default.as_ref().filter(|_| way == choices.len()),
+        }
+    }
+}
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
@@ -291,7 +303,7 @@ pub enum Target {
 }
 
 /// Which function. Empty regions and accounts mean the flow's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionTarget {
     /// The ARN as the definition writes it.
     pub arn: String,

@@ -3,7 +3,7 @@
 use crate::{
     definition::DefinitionError,
     path::BadPath,
-    yaml::{Key, Node, Position, Shape},
+    yaml::{Node, Position, Shape},
 };
 use serde_json::Value;
 use std::ops::RangeInclusive;
@@ -15,7 +15,7 @@ pub(crate) type Refused<T> = Result<T, DefinitionError>;
 pub(crate) struct Fields<'a> {
     pub(crate) position: Position,
     pub(crate) step: Option<String>,
-    members: &'a [(Key, Node)],
+    members: &'a [(String, Node)],
 }
 
 impl<'a> Fields<'a> {
@@ -36,7 +36,7 @@ impl<'a> Fields<'a> {
 
     /// The member, even if it is null.
     pub(crate) fn member(&self, name: &str) -> Option<&'a Node> {
-        self.members.iter().find(|(key, _)| key.text == name).map(|(_, node)| node)
+        self.members.iter().find(|(key, _)| key == name).map(|(_, node)| node)
     }
 
     /// The member; null is the same as absent.

@@ -59,13 +59,7 @@ pub(crate) enum Shape {
     },
     List(Vec<Node>),
     /// In the order of the document; keys are unique.
-    Map(Vec<(Key, Node)>),
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Key {
-    pub(crate) position: Position,
-    pub(crate) text: String,
+    Map(Vec<(String, Node)>),
 }
 
 /// A document that cannot be read.
@@ -85,7 +79,7 @@ impl Node {
             Shape::Scalar { text, plain: true } => plain_value(text),
             Shape::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
             Shape::Map(members) => {
-                let members = members.iter().map(|(key, node)| (key.text.clone(), node.to_json()));
+                let members = members.iter().map(|(key, node)| (key.clone(), node.to_json()));
                 Value::Object(members.collect::<Map<_, _>>())
             }
         }
@@ -101,7 +95,7 @@ impl Node {
             Shape::Scalar { text, .. } => (1, text.len()),
             Shape::List(items) => items.iter().map(Self::weight).fold((1, 0), add),
             Shape::Map(members) => {
-                let weigh = |(key, node): &(Key, Self)| add(node.weight(), (1, key.text.len()));
+                let weigh = |(key, node): &(String, Self)| add(node.weight(), (1, key.len()));
                 members.iter().map(weigh).fold((1, 0), add)
             }
         }
@@ -189,13 +183,13 @@ pub(crate) fn read(text: &str) -> Result<Node, Unreadable> {
 /// A list or map that is being read.
 enum Open {
     List { position: Position, anchor: usize, items: Vec<Node> },
-    Map { position: Position, anchor: usize, members: Members, key: Option<Key> },
+    Map { position: Position, anchor: usize, members: Members, key: Option<String> },
 }
 
 /// The members of a map that is being read.
 #[derive(Default)]
 struct Members {
-    list: Vec<(Key, Node)>,
+    list: Vec<(String, Node)>,
     keys: BTreeSet<String>,
 }
 
@@ -328,7 +322,7 @@ impl Builder {
     }
 }
 
-fn new_key(keys: &mut BTreeSet<String>, node: Node) -> Result<Key, Unreadable> {
+fn new_key(keys: &mut BTreeSet<String>, node: Node) -> Result<String, Unreadable> {
     let position = node.position;
     let Shape::Scalar { text, plain } = node.shape else {
         return Err(bad(position, "a key must be a text"));
@@ -339,7 +333,7 @@ fn new_key(keys: &mut BTreeSet<String>, node: Node) -> Result<Key, Unreadable> {
     if !keys.insert(text.clone()) {
         return Err(bad(position, &format!("the key '{text}' stands twice in one map")));
     }
-    Ok(Key { position, text })
+    Ok(text)
 }
 
 fn check_tag(tag: Option<&Cow<'_, Tag>>, own: &str, at: Position) -> Result<(), Unreadable> {
@@ -426,7 +420,7 @@ impl<'de> Visitor<'de> for JsonNode {
             if !members.keys.insert(text.clone()) {
                 return Err(A::Error::custom(format!("the key '{text}' stands twice in one map")));
             }
-            members.list.push((Key { position: Position::START, text }, node));
+            members.list.push((text, node));
         }
         Ok(json_node(Shape::Map(members.list)))
     }

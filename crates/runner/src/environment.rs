@@ -7,6 +7,7 @@ use crate::{
     groups::Groups,
     http,
     interpreter::{Interpreter, Interpreters, Language},
+    lines::Lines,
     output::Output,
     platform::Platform,
     pool::Slot,
@@ -140,19 +141,25 @@ impl Environment {
     }
 
     /// Writes platform lines.
-    pub(crate) fn platform(&self) -> Platform<'_> {
-        let Contract::Lambda(identity) = &self.function.contract;
-        let now = self.shared.clock.wall();
-        Platform { function: &self.function, identity, stream: &self.stream, now }
+    pub(crate) fn lines(&self) -> Lines<'_> {
+        let (function, stream) = (&*self.function, self.stream.as_str());
+        match &function.contract {
+            Contract::Lambda(identity) => {
+                let now = self.shared.clock.wall();
+                Lines::Lambda(Platform { function, identity, stream, now })
+            }
+            Contract::FunctionCompute(identity) => Lines::FunctionCompute(function, identity),
+        }
     }
 
-    /// Starts the process.
+    /// Starts the process, for the invocation that waits for it.
     pub(crate) async fn start(
         &mut self,
         language: &Language,
         interpreter: Option<&Interpreter>,
+        request_id: &str,
     ) -> Result<(), Refusal> {
-        self.try_start(language, interpreter)
+        self.try_start(language, interpreter, request_id)
             .await
             .map_err(|error| Refusal::System(error.to_string()))
     }
@@ -161,6 +168,7 @@ impl Environment {
         &mut self,
         language: &Language,
         interpreter: Option<&Interpreter>,
+        request_id: &str,
     ) -> io::Result<()> {
         let shared = &self.shared;
         for folder in ["home", "tmp"] {
@@ -171,10 +179,8 @@ impl Environment {
         }
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?.to_string();
-        let Contract::Lambda(identity) = &self.function.contract;
-        let variables = Surroundings {
+        let surroundings = Surroundings {
             function: &self.function,
-            identity,
             language,
             interpreter,
             endpoint: &shared.endpoint,
@@ -183,11 +189,21 @@ impl Environment {
             start_folder: &shared.start_folder,
             log_stream: &self.stream,
             scratch: &self.scratch.0,
-        }
-        .variables();
+        };
+        let (variables, arguments) = match &self.function.contract {
+            Contract::Lambda(identity) => {
+                (surroundings.lambda(identity), shared.bootstraps.lambda(language))
+            }
+            Contract::FunctionCompute(identity) => (
+                surroundings.function_compute(identity),
+                shared
+                    .bootstraps
+                    .function_compute(language, surroundings.facts(identity, request_id)),
+            ),
+        };
         let start = Start {
             program: bootstrap::program(&self.function, interpreter),
-            arguments: shared.bootstraps.arguments(language),
+            arguments,
             directory: self.function.code.clone(),
             variables,
             takes_socket: *language != Language::Provided,
@@ -249,14 +265,13 @@ impl Environment {
         }
     }
 
-    /// The most memory that the process has used, in megabytes, where the system tells.
-    pub(crate) fn memory_mb(&self) -> Option<u64> {
+    /// The most memory that the process has used, in kilobytes, where the system tells.
+    pub(crate) fn memory_kb(&self) -> Option<u64> {
         let process = self.running.as_ref()?.process.id();
         let status = std::fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero()));
         let line =
             status.ok()?.lines().find_map(|l| l.strip_prefix("VmHWM:").map(str::to_owned))?;
-        let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-        Some(kilobytes.div_ceil(1024))
+        line.trim().trim_end_matches("kB").trim().parse().ok()
     }
 
     /// Kills the whole group at once; what it printed before becomes lines.

@@ -18,9 +18,10 @@ const MEMORY_UNKNOWN_MB: u64 = 64;
 pub(crate) enum Status {
     /// Also when the handler raised: that is the function's own business.
     Success,
-    /// It overran its time.
-    Timeout,
-    /// The runtime failed, with this error type.
+    /// It overran its time. In these words its caller is told.
+    Timeout(String),
+    /// The runtime failed, with this error type; under Function Compute's contract anything failed, and these are the
+    /// words for it.
     Error(String),
 }
 
@@ -159,7 +160,7 @@ impl Platform<'_> {
 fn status_words(status: &Status) -> String {
     match status {
         Status::Success => String::new(),
-        Status::Timeout => "\tStatus: timeout".to_owned(),
+        Status::Timeout(_) => "\tStatus: timeout".to_owned(),
         Status::Error(kind) => format!("\tStatus: error\tError Type: {kind}"),
     }
 }
@@ -167,7 +168,7 @@ fn status_words(status: &Status) -> String {
 fn put_status(record: &mut Value, status: &Status) {
     let word = match status {
         Status::Success => "success",
-        Status::Timeout => "timeout",
+        Status::Timeout(_) => "timeout",
         Status::Error(kind) => {
             record["errorType"] = kind.as_str().into();
             if kind.starts_with("Sandbox.") { "failure" } else { "error" }
@@ -212,7 +213,7 @@ mod tests {
 
     fn platform<T>(log_format: LogFormat, check: impl FnOnce(&Platform<'_>) -> T) -> T {
         let function = Function { log_format, ..Function::sample("python3.12") };
-        let Contract::Lambda(identity) = &function.contract;
+        let Contract::Lambda(identity) = &function.contract else { panic!() };
         let now = Timestamp::from_millis(1_767_323_045_678);
         check(&Platform { function: &function, identity, stream: "s", now })
     }
@@ -235,7 +236,15 @@ mod tests {
         );
         check(
             text,
-            |p| p.report("i", Duration::from_secs(3), None, Some(500), &Status::Timeout),
+            |p| {
+                p.report(
+                    "i",
+                    Duration::from_secs(3),
+                    None,
+                    Some(500),
+                    &Status::Timeout(String::new()),
+                )
+            },
             "REPORT RequestId: i\tDuration: 3000.00 ms\tBilled Duration: 3000 ms\tMemory Size: 128 MB\tMax Memory Used: 128 MB\tStatus: timeout",
         );
         check(

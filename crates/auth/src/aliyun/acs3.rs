@@ -1,7 +1,7 @@
 //! ACS3-HMAC-SHA256: a canonical request of method, path, query, signed headers and the hash of the body.
 
 use super::{
-    Claim, Clue, Malformed, Mismatch, Nonces, Parameter, Refusal, Request, Verified,
+    Claim, Clue, Line, Malformed, Mismatch, Nonces, Parameter, Refusal, Request, Verified,
     authorizations, check_time,
 };
 use crate::{
@@ -84,7 +84,7 @@ pub(super) fn verify(
         attempt.add_clues(&mut clues, &payload, &string);
         return Err(Refusal::Mismatch(Box::new(Mismatch {
             access_key_id: authorization.credential.to_owned(),
-            read: lines(&canonical),
+            read: parts.lines(&payload),
             string_to_sign: string,
             clues,
         })));
@@ -169,16 +169,40 @@ impl Parts<'_> {
         out.push(b'\n');
         push_query(&mut out, parameters);
         out.push(b'\n');
-        let mut names: Vec<_> = self.signed_headers.split(';').collect();
-        // A repeated name counts once, or a short list could name one long value a thousand times.
-        names.sort_unstable();
-        names.dedup();
-        names.into_iter().for_each(|name| push_header(&mut out, headers, name));
+        for name in self.names() {
+            out.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
+            out.push(b':');
+            out.extend_from_slice(&value(headers, name));
+            out.push(b'\n');
+        }
         out.push(b'\n');
         out.extend_from_slice(self.signed_headers.as_bytes());
         out.push(b'\n');
         out.extend_from_slice(payload);
         out
+    }
+
+    /// The signed names in their order. A repeated one counts once, or a short list could name one long value a thousand
+    /// times.
+    fn names(&self) -> Vec<&str> {
+        let mut names: Vec<_> = self.signed_headers.split(';').collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The canonical request in pieces that a log can tell apart.
+    fn lines(&self, payload: &[u8]) -> Vec<Line> {
+        let Request { method, path, headers, parameters, .. } = self.request;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut lines = vec![Line::Text((*method).to_owned()), Line::Text((*path).to_owned())];
+        lines.extend(parameters.iter().filter(|p| p.in_query).map(Parameter::line));
+        let header =
+            |name: &str| Line::Header(name.to_ascii_lowercase(), text(&value(headers, name)));
+        lines.extend(self.names().into_iter().map(header));
+        lines.push(Line::Text(self.signed_headers.to_owned()));
+        lines.push(Line::Text(text(payload)));
+        lines
     }
 
     /// The signed names that no header of the request has.
@@ -203,14 +227,12 @@ fn push_query(out: &mut Vec<u8>, parameters: &[Parameter<'_>]) {
     }
 }
 
-fn push_header(out: &mut Vec<u8>, headers: &HeaderMap, name: &str) {
+/// The value of a header as it is signed: trimmed, several of one name sorted and joined.
+fn value(headers: &HeaderMap, name: &str) -> Vec<u8> {
     let mut values: Vec<_> =
         headers.get_all(name).iter().map(|value| value.as_bytes().trim_ascii()).collect();
     values.sort_unstable();
-    out.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
-    out.push(b':');
-    out.extend_from_slice(&values.join(&b','));
-    out.push(b'\n');
+    values.join(&b',')
 }
 
 /// The text that is signed in the end.
@@ -233,15 +255,6 @@ pub(super) fn signature_of(secret: &str, string: &str) -> [u8; 64] {
 
 fn fits(expected: &[u8; 64], given: &str) -> bool {
     expected.ct_eq(given.as_bytes()).into()
-}
-
-/// A canonical request as names and values, for a log.
-fn lines(canonical: &[u8]) -> Vec<(String, String)> {
-    let line = |line: &str| match line.split_once(':') {
-        Some((name, value)) => (name.to_owned(), value.to_owned()),
-        None => (String::new(), line.to_owned()),
-    };
-    String::from_utf8_lossy(canonical).lines().map(line).collect()
 }
 
 /// A signature that does not fit, and all that is needed to see whether it fits something else.

@@ -3,30 +3,83 @@
 use crate::refusal::one_line;
 use std::fmt;
 
-/// How much of a value a log shows, in characters: definitions and inputs may be long.
-const SHOWN_CHARS_MAX: usize = 120;
+/// Headers of which a log learns no more than that they were signed.
+const SECRET_HEADERS: [&str; 4] =
+    ["x-acs-security-token", "x-acs-bearer-token", "authorization", "cookie"];
 
-/// Parameters and headers of which a log learns no more than that they were signed.
-const SECRET: [&str; 6] = [
-    "SecurityToken",
-    "BearerToken",
-    "x-acs-security-token",
-    "x-acs-bearer-token",
-    "authorization",
-    "cookie",
+/// Parameters that a log may show: those of the protocol itself, without its tokens. All others are the operation's, and
+/// may be task tokens, payloads or whole definitions.
+const SHOWN_PARAMETERS: [&str; 10] = [
+    "AccessKeyId",
+    "Action",
+    "Format",
+    "RegionId",
+    "SignatureMethod",
+    "SignatureNonce",
+    "SignatureType",
+    "SignatureVersion",
+    "Timestamp",
+    "Version",
 ];
+
+/// How much of a text a log shows, in characters.
+const SHOWN_CHARS_MAX: usize = 200;
 
 /// A signature that does not fit.
 pub struct Mismatch {
     /// Who is said to have signed.
     pub access_key_id: String,
-    /// What was read: the parameters, or the lines of the canonical request, as names and values. May hold a session
-    /// token.
-    pub read: Vec<(String, String)>,
+    /// What was read, in the order in which it is signed. May hold session tokens and payloads.
+    pub read: Vec<Line>,
     /// The string to sign that follows from it. By the RPC protocol it holds all parameters, tokens included.
     pub string_to_sign: String,
     /// What the verifier found out about the difference.
     pub clues: Vec<Clue>,
+}
+
+/// A piece of what is signed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Line {
+    /// A method, a path, a list of names, a hash.
+    Text(String),
+    /// A parameter: name and value, decoded.
+    Parameter(String, String),
+    /// A header: name and value.
+    Header(String, String),
+}
+
+/// Values may be secrets: a log sees what [`Mismatch`] explains.
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(&shown(text)),
+            Self::Parameter(name, value) if SHOWN_PARAMETERS.contains(&name.as_str()) => {
+                write!(f, "{name}={}", shown(value))
+            }
+            Self::Parameter(name, value) => {
+                write!(f, "{}=({} bytes, hidden)", shown(name), value.len())
+            }
+            Self::Header(name, _) if SECRET_HEADERS.contains(&name.as_str()) => {
+                write!(f, "{name}:(hidden)")
+            }
+            Self::Header(name, value) => write!(f, "{}:{}", shown(name), shown(value)),
+        }
+    }
+}
+
+/// A text from outside, short and on one line.
+fn shown(text: &str) -> String {
+    let mut shown: String = one_line(text).chars().take(SHOWN_CHARS_MAX).collect();
+    if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// Something that may explain a signature that does not fit.
@@ -69,20 +122,8 @@ impl Mismatch {
         } else {
             ". What was read here as signed is"
         };
-        for (name, value) in &self.read {
-            text.push_str("\n  ");
-            // A line of a canonical request that is no header is its query, perhaps, and a query may hold a token.
-            if SECRET.contains(&name.as_str()) || value.contains("SecurityToken=") {
-                text += &format!("{}: (hidden)", one_line(name));
-                continue;
-            }
-            if !name.is_empty() {
-                text += &format!("{}: ", one_line(name));
-            }
-            text.extend(one_line(value).chars().take(SHOWN_CHARS_MAX));
-            if value.chars().nth(SHOWN_CHARS_MAX).is_some() {
-                text.push('…');
-            }
+        for line in &self.read {
+            text += &format!("\n  {line}");
         }
         text
     }

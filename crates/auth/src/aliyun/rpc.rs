@@ -1,7 +1,9 @@
 //! Version 1.0 of the RPC protocol's signature: HMAC-SHA1 over the parameters of query and form. Host, path and headers
 //! have no part in it.
 
-use super::{Claim, Clue, Mismatch, Nonces, Parameter, Refusal, Request, Verified, check_time};
+use super::{
+    Claim, Clue, Line, Mismatch, Nonces, Parameter, Refusal, Request, Verified, check_time,
+};
 use crate::{Keyring, sigv4::encoding::push_encoded};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use durastack_clock::Timestamp;
@@ -44,7 +46,9 @@ pub(super) fn verify(
         let attempt = Attempt { request, sorted: &sorted, secret: &secret, signature };
         return Err(Refusal::Mismatch(Box::new(Mismatch {
             access_key_id: access_key_id.to_owned(),
-            read: sorted.iter().map(|p| (p.name.to_owned(), p.value.to_owned())).collect(),
+            read: std::iter::once(Line::Text(request.method.to_owned()))
+                .chain(sorted.iter().map(Parameter::line))
+                .collect(),
             string_to_sign: text(&string),
             clues: attempt.clues(&string),
         })));

@@ -422,10 +422,17 @@ fn a_mismatch_ends_with_the_servers_string() {
 
 #[test]
 fn explanations_and_debug_hold_no_secrets_and_no_control_characters() {
-    let tampered = Rpc::new().set("SecurityToken", "sesame").sign().set("Name", "\u{1B}\n[0m");
+    let tampered = Rpc::new().set("SecurityToken", "sesame").set("TaskToken", "sesame").sign();
+    let tampered = tampered.set("Name\u{1B}", "\u{1B}\n[0m").set("Format", "\u{1B}");
     let bearer = Rpc::new().set("BearerToken", "sesame").set("SignatureType", "BEARERTOKEN");
     let temporary = Acs3::new().header("x-acs-security-token", "sesame").sign();
     let temporary = Acs3 { body: b"x", ..temporary };
+    let mut loud = Acs3::new().header("x-acs-security-token", "sesame").sign();
+    let value = loud.headers["authorization"]
+        .to_str()
+        .unwrap()
+        .replace("SignedHeaders=", "SignedHeaders=X-ACS-SECURITY-TOKEN;");
+    loud.headers.insert("authorization", value.parse().unwrap());
     let nobody = Rpc::new().set("AccessKeyId", "a\u{1B}\nb").sign();
     let refusals =
         [tampered.refusal(), bearer.refusal(), temporary.send().unwrap_err(), nobody.refusal()];
