@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use durastack_auth::{Key, Secret};
+use durastack_auth::{Key, Secret, aliyun::Vocabulary};
 use durastack_durable::RetryPolicy;
 use durastack_gate::Auth;
 use serde::Deserialize;
@@ -48,6 +48,12 @@ pub(crate) struct Flags {
     /// An origin whose web pages may call this server; may be given several times
     #[arg(long, env = "DURASTACK_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     allow_origin: Vec<String>,
+    /// In whose words Alibaba Cloud's clients are refused [default: service]
+    #[arg(long, env = "DURASTACK_ALIYUN_ERRORS")]
+    aliyun_errors: Option<AliyunErrors>,
+    /// Whether a nonce of Alibaba Cloud's signatures counts once only [default: on]
+    #[arg(long, env = "DURASTACK_ALIYUN_NONCE")]
+    aliyun_nonce: Option<Switch>,
     /// How many function processes may run side by side; more invokes wait their turn [default: 16]
     #[arg(long, env = "DURASTACK_PROCESSES", value_name = "N")]
     processes: Option<usize>,
@@ -69,6 +75,15 @@ enum AuthMode {
     Strict,
     /// Not verified
     Off,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum AliyunErrors {
+    /// The service's own codes
+    Service,
+    /// Those of the gateway before it
+    Gateway,
 }
 
 /// How durastack's own log looks.
@@ -102,6 +117,8 @@ struct File {
     function_logs: Option<Switch>,
     allow_host: Vec<String>,
     allow_origin: Vec<String>,
+    aliyun_errors: Option<AliyunErrors>,
+    aliyun_nonce: Option<Switch>,
     processes: Option<usize>,
     python: Option<PathBuf>,
     node: Option<PathBuf>,
@@ -149,6 +166,8 @@ pub(crate) struct Options {
     pub(crate) function_logs: bool,
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) allowed_origins: Vec<String>,
+    pub(crate) aliyun_errors: Vocabulary,
+    pub(crate) aliyun_nonce: bool,
     pub(crate) processes: usize,
     pub(crate) python: Option<PathBuf>,
     pub(crate) node: Option<PathBuf>,
@@ -192,6 +211,11 @@ impl Options {
             function_logs: flags.function_logs.or(file.function_logs) != Some(Switch::Off),
             allowed_hosts: [flags.allow_host, file.allow_host].concat(),
             allowed_origins: [flags.allow_origin, file.allow_origin].concat(),
+            aliyun_errors: match flags.aliyun_errors.or(file.aliyun_errors) {
+                None | Some(AliyunErrors::Service) => Vocabulary::Service,
+                Some(AliyunErrors::Gateway) => Vocabulary::Gateway,
+            },
+            aliyun_nonce: flags.aliyun_nonce.or(file.aliyun_nonce) != Some(Switch::Off),
             processes,
             python: flags.python.or_else(|| in_file(file.python)),
             node: flags.node.or_else(|| in_file(file.node)),

@@ -74,7 +74,8 @@ async fn serve(options: Options) -> Result<()> {
         auth: options.auth,
         allowed_hosts: options.allowed_hosts.clone(),
         allowed_origins: options.allowed_origins.clone(),
-        ..GateSettings::default()
+        aliyun_errors: options.aliyun_errors,
+        aliyun_nonce: options.aliyun_nonce,
     };
     let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?;
 

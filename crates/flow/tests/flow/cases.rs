@@ -5,12 +5,12 @@ use durastack_flow::Definition;
 use serde_json::Value;
 use std::{fs, path::PathBuf};
 
-pub struct Case {
-    pub name: String,
+pub(crate) struct Case {
+    pub(crate) name: String,
     folder: PathBuf,
-    pub flow: String,
-    pub input: String,
-    pub script: Script,
+    pub(crate) flow: String,
+    pub(crate) input: String,
+    pub(crate) script: Script,
 }
 
 fn root() -> PathBuf {
@@ -18,7 +18,7 @@ fn root() -> PathBuf {
 }
 
 /// All cases, in the order of their names.
-pub fn all() -> Vec<Case> {
+pub(crate) fn all() -> Vec<Case> {
     let mut folders: Vec<_> = fs::read_dir(root())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -45,13 +45,13 @@ impl Case {
         }
     }
 
-    pub fn definition(&self) -> Definition {
+    pub(crate) fn definition(&self) -> Definition {
         Definition::parse("flow", self.flow.as_str())
             .unwrap_or_else(|e| panic!("{}: {e}", self.name))
     }
 
     /// The case run to its end, undisturbed.
-    pub fn run(&self) -> World {
+    pub(crate) fn run(&self) -> World {
         let mut world = World::new(self.script.clone());
         world.start_case(self.definition(), self.input.clone());
         world.run();

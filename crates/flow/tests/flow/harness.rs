@@ -3,8 +3,8 @@
 use crate::script::{Report, Script, Stop};
 use durastack_clock::{Entropy, Moment, Timestamp};
 use durastack_engine::{
-    ChildEnd, Command, Event as Recorded, Execution, LifeEvent, Outcome, Owed, OwedKey, Payload,
-    Record, Start, Status, TokenKey, TokenKind,
+    ChildEnd, Command, Event as Recorded, Execution, LifeEvent, Outcome, Owed, OwedKey, Parent,
+    Payload, Record, Start, Status, TokenKey, TokenKind,
 };
 use durastack_flow::{
     Call, CallEnd, Definition, Event, Failure, Flow, HistoryView, Rejection, Request, TaskToken,
@@ -18,28 +18,28 @@ use std::{
 };
 
 /// When every case begins.
-pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 /// The name of a case's own execution.
-pub const NAME: &str = "case";
+pub(crate) const NAME: &str = "case";
 /// A history of more events than this is not kept whole.
 const LONG_HISTORY: usize = 200;
 /// How many events of a long history are kept at each of its ends.
 const LONG_HISTORY_ENDS: usize = 20;
 
 /// A record of some execution, in the order in which all of them were written.
-pub type Written = (ExecutionId, Record<Flow>);
+pub(crate) type Written = (ExecutionId, Record<Flow>);
 
-pub struct World {
-    pub script: Script,
-    pub now: Timestamp,
-    pub executions: BTreeMap<ExecutionId, Execution<Flow>>,
+pub(crate) struct World {
+    pub(crate) script: Script,
+    pub(crate) now: Timestamp,
+    pub(crate) executions: BTreeMap<ExecutionId, Execution<Flow>>,
     order: Vec<ExecutionId>,
-    pub journal: Vec<Written>,
+    pub(crate) journal: Vec<Written>,
     /// Calls of functions: which, by whom, with what key and event.
-    pub calls: Vec<(String, ExecutionId, u64, Value)>,
-    pub rejections: Vec<Rejection>,
+    pub(crate) calls: Vec<(String, ExecutionId, u64, Value)>,
+    pub(crate) rejections: Vec<Rejection>,
     /// Whether two functions were ever called at the same time.
-    pub concurrent: bool,
+    pub(crate) concurrent: bool,
     performing: BTreeSet<(ExecutionId, OwedKey)>,
     happenings: BTreeMap<(Timestamp, u64), Happening>,
     key: TokenKey,
@@ -58,7 +58,7 @@ fn moment(now: Timestamp, draws: &mut u64) -> Moment {
 }
 
 impl World {
-    pub fn new(script: Script) -> Self {
+    pub(crate) fn new(script: Script) -> Self {
         Self {
             script,
             now: START,
@@ -75,15 +75,15 @@ impl World {
         }
     }
 
-    pub fn main(&self) -> &Execution<Flow> {
+    pub(crate) fn main(&self) -> &Execution<Flow> {
         &self.executions[&self.order[0]]
     }
 
-    pub fn tokens(&self, execution: ExecutionId) -> Tokens<'_> {
+    pub(crate) fn tokens(&self, execution: ExecutionId) -> Tokens<'_> {
         Tokens { key: &self.key, execution }
     }
 
-    pub fn start_case(&mut self, definition: Definition, input: String) {
+    pub(crate) fn start_case(&mut self, definition: Definition, input: String) {
         let start = Start {
             id: ExecutionId::from_bytes([1; 16]),
             name: NAME.into(),
@@ -97,6 +97,21 @@ impl World {
         };
         self.start(start);
         self.plan_stops();
+    }
+
+    /// Starts another execution, whose end somebody waits for.
+    pub(crate) fn start_child(&mut self, definition: Definition, parent: Parent) {
+        self.start(Start {
+            id: ExecutionId::from_bytes([2; 16]),
+            name: "child".into(),
+            scope: definition.flow().into(),
+            version: String::new(),
+            timeout: Some(definition.timeout()),
+            retention: None,
+            parent: Some(parent),
+            input: Payload::Inline("{}".into()),
+            definition,
+        });
     }
 
     fn plan_stops(&mut self) {
@@ -114,7 +129,7 @@ impl World {
     }
 
     /// Takes up what a crash left: the executions are rebuilt from what was written.
-    pub fn recover(mut script: Script, written: Vec<Written>) -> Self {
+    pub(crate) fn recover(mut script: Script, written: Vec<Written>) -> Self {
         let mut calls = BTreeMap::new();
         let mut ended = Vec::new();
         let key = TokenKey::new(&[9; 32]);
@@ -174,7 +189,7 @@ impl World {
     }
 
     /// Until nothing more can happen.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         for _ in 0..100_000 {
             self.perform();
             let happening = self.happenings.keys().next().copied();
@@ -207,7 +222,7 @@ impl World {
     }
 
     /// Writes what a command leads to. Returns the first number that it writes in the public history.
-    pub fn command(
+    pub(crate) fn command(
         &mut self,
         id: ExecutionId,
         command: Command<Flow>,
@@ -347,7 +362,7 @@ impl World {
     }
 
     /// What the case comes to, as `expected.json` has it.
-    pub fn outcome(&self) -> Value {
+    pub(crate) fn outcome(&self) -> Value {
         let life = &self.main().life;
         let id = life.id;
         let mut history = self.history(id);
@@ -391,7 +406,7 @@ impl World {
         outcome
     }
 
-    pub fn history(&self, id: ExecutionId) -> Vec<Value> {
+    pub(crate) fn history(&self, id: ExecutionId) -> Vec<Value> {
         let view = HistoryView {
             definition: &self.executions[&id].work.definition,
             tokens: self.tokens(id),
@@ -406,7 +421,7 @@ impl World {
                 event["EventDetail"] = self.masked(serde_json::from_str(&detail).unwrap());
                 let members = event.as_object_mut().unwrap();
                 assert_eq!(members.remove("Time"), Some(json!(at.iso())));
-                event["after_ms"] = json!(at.since(START).as_millis() as u64);
+                event["after_ms"] = json!(at.millis() - START.millis());
                 event
             })
             .collect()
@@ -429,7 +444,7 @@ impl World {
     }
 
     /// Every journal, written and read back, gives the live state.
-    pub fn check_replay(&self) {
+    pub(crate) fn check_replay(&self) {
         for (id, execution) in &self.executions {
             let records = self.journal.iter().filter(|(of, _)| of == id).map(|(_, record)| {
                 Record::<Flow>::decode(record.sequence, &record.encode()).unwrap()
@@ -440,7 +455,7 @@ impl World {
     }
 
     /// The calls of functions that have ended, by execution and key, as the journal knows them.
-    pub fn ended_calls(written: &[Written]) -> BTreeSet<(ExecutionId, u64)> {
+    pub(crate) fn ended_calls(written: &[Written]) -> BTreeSet<(ExecutionId, u64)> {
         let mut open = BTreeMap::new();
         let mut ended = BTreeSet::new();
         for (id, record) in written {

@@ -6,38 +6,38 @@ use std::collections::BTreeMap;
 
 /// `functions.json` of a case; the README of the fixtures says what its members mean.
 #[derive(Debug, Clone, Default)]
-pub struct Script {
+pub(crate) struct Script {
     functions: BTreeMap<String, Vec<Value>>,
     /// How many answers without a condition each function has given.
     given: BTreeMap<String, usize>,
-    pub reports: Vec<Report>,
-    pub flows: BTreeMap<String, String>,
-    pub stops: Vec<Stop>,
+    pub(crate) reports: Vec<Report>,
+    pub(crate) flows: BTreeMap<String, String>,
+    pub(crate) stops: Vec<Stop>,
 }
 
 #[derive(Debug, Clone)]
-pub struct Report {
-    pub function: String,
+pub(crate) struct Report {
+    pub(crate) function: String,
     /// Which call of the function, from 1.
-    pub call: usize,
-    pub after_s: u64,
+    pub(crate) call: usize,
+    pub(crate) after_s: u64,
     /// Before the function answers, instead of after.
-    pub early: bool,
-    pub outcome: Result<String, Failure>,
+    pub(crate) early: bool,
+    pub(crate) outcome: Result<String, Failure>,
 }
 
 #[derive(Debug, Clone)]
-pub struct Stop {
+pub(crate) struct Stop {
     /// The execution's name; the case's own if absent.
-    pub execution: Option<String>,
-    pub after_s: u64,
-    pub failure: Option<Failure>,
+    pub(crate) execution: Option<String>,
+    pub(crate) after_s: u64,
+    pub(crate) failure: Option<Failure>,
 }
 
 #[derive(Debug, Clone)]
-pub struct Answer {
-    pub end: CallEnd,
-    pub after_s: u64,
+pub(crate) struct Answer {
+    pub(crate) end: CallEnd,
+    pub(crate) after_s: u64,
 }
 
 fn seconds(value: &Value) -> u64 {
@@ -50,7 +50,7 @@ fn failure(value: &Value) -> Failure {
 }
 
 impl Script {
-    pub fn read(json: &Value, file: impl Fn(&str) -> String) -> Self {
+    pub(crate) fn read(json: &Value, file: impl Fn(&str) -> String) -> Self {
         let list = |name: &str| json[name].as_array().cloned().unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let functions = json["functions"].as_object().cloned().unwrap_or_default();
@@ -88,7 +88,7 @@ impl Script {
 
     /// The answer to a call. An answer with a condition is for every call with that event; the others are given in
     /// order, the last one again and again.
-    pub fn answer(&mut self, function: &str, event: &Value) -> Answer {
+    pub(crate) fn answer(&mut self, function: &str, event: &Value) -> Answer {
         let Some(answers) = self.functions.get(function) else {
             let refused = FunctionAnswer::Refused {
                 status: 404,
@@ -109,7 +109,7 @@ impl Script {
     }
 
     /// So many calls of the function ended before a crash.
-    pub fn skip(&mut self, function: &str, event: &Value) {
+    pub(crate) fn skip(&mut self, function: &str, event: &Value) {
         let _ = self.answer(function, event);
     }
 }
