@@ -50,7 +50,7 @@ impl Tokens<'_> {
     #[must_use]
     pub fn seal(&self, token: TaskToken) -> String {
         self.key.seal(&Token {
-            kind: TokenKind::Callback,
+            kind: TokenKind::Task,
             execution: self.execution,
             number: token.entered,
             counter: token.scheduled,
@@ -117,7 +117,7 @@ mod tests {
         let text = json!({"a": mark, "b": [mark]}).to_string();
         let revealed: Value = serde_json::from_str(&tokens.reveal(&text)).unwrap();
         assert_eq!(revealed, json!({"a": tokens.seal(token), "b": [tokens.seal(token)]}));
-        let opened = key.open(TokenKind::Callback, revealed["a"].as_str().unwrap()).unwrap();
+        let opened = key.open(TokenKind::Task, revealed["a"].as_str().unwrap()).unwrap();
         assert_eq!((opened.number, opened.counter), (2, u64::MAX));
     }
 

@@ -327,7 +327,7 @@ impl World {
                 continue;
             }
             let text = find_token(event).expect("the event of a function that reports has a token");
-            let token = self.key.open(TokenKind::Callback, text).unwrap();
+            let token = self.key.open(TokenKind::Task, text).unwrap();
             let at = self.now.plus(Duration::from_secs(report.after_s));
             let task = TaskToken { entered: token.number, scheduled: token.counter };
             self.later(at, Happening::Report(task, token.execution, report));
@@ -430,7 +430,7 @@ impl World {
     /// Tokens and random names differ from run to run.
     fn masked(&self, value: Value) -> Value {
         match value {
-            Value::String(text) => match self.key.open(TokenKind::Callback, &text) {
+            Value::String(text) => match self.key.open(TokenKind::Task, &text) {
                 Ok(token) => json!(format!("<token of event {}>", token.number)),
                 Err(_) if is_uuid(&text) => json!("<uuid>"),
                 Err(_) => Value::String(text),
