@@ -43,11 +43,12 @@ fn valid_name(member: &'static str, text: &str) -> Result<(), BadParameter> {
     ))
 }
 
-/// The names of the flow and of its execution, both of which must be there.
+/// The names of the flow and of its execution, both of which must be there. That of the execution is looked for as it is:
+/// a generated one is a UUID and may begin with a digit, which a given one may not.
 pub(crate) fn execution(parameters: &Parameters) -> Result<(String, String), BadParameter> {
     parameters.required("FlowName")?;
-    parameters.required("ExecutionName")?;
-    Ok((name(parameters, "FlowName")?, name(parameters, "ExecutionName")?))
+    let execution = parameters.required("ExecutionName")?;
+    Ok((name(parameters, "FlowName")?, execution.to_owned()))
 }
 
 /// The length of a page.
