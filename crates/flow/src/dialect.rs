@@ -61,8 +61,11 @@ impl Dialect for Flow {
         Ok(())
     }
 
-    /// `settle` sees whose time has come.
-    fn fire(_: &Execution<Self>, _: &mut Draft<Self>, _: &TimerKey) {}
+    /// Whatever is due happens now, in the order of its due times, and with it all that follows: an execution that comes
+    /// to its end by it has ended before its time is up.
+    fn fire(execution: &Execution<Self>, draft: &mut Draft<Self>, _: &TimerKey) {
+        go_on(execution, draft);
+    }
 
     fn child_ended(execution: &Execution<Self>, draft: &mut Draft<Self>, end: ChildEnd) {
         for event in execution.work.child_events(&end, draft.now) {
@@ -74,25 +77,12 @@ impl Dialect for Flow {
     fn recover(_: &Execution<Self>, _: &mut Draft<Self>) {}
 
     fn settle(execution: &Execution<Self>, draft: &mut Draft<Self>) {
-        let mut scratch = execution.work.clone();
-        let mut timers = Timers::default();
-        draft.work().for_each(|event| scratch.take(event, &mut timers));
-        while !draft.has_ended() {
-            let mut world =
-                World { life: &execution.life, now: draft.now, entropy: &mut draft.entropy };
-            match scratch.next_move(&mut world) {
-                Some(Move::Event(event)) => {
-                    scratch.take(&event, &mut timers);
-                    write(draft, event);
-                }
-                Some(Move::End(outcome)) => draft.end(outcome),
-                None => return,
-            }
-        }
+        go_on(execution, draft);
     }
 
     fn timed_out(execution: &Execution<Self>) -> Option<Payload> {
-        let seconds = execution.work.definition.timeout().as_secs();
+        let timeout = execution.life.timeout;
+        let seconds = timeout.unwrap_or_else(|| execution.work.definition.timeout()).as_secs();
         let cause = format!("The execution did not end within {seconds} seconds.");
         Some(Failure::new(EXECUTION_TIMED_OUT, cause).payload())
     }
@@ -115,6 +105,26 @@ impl Dialect for Flow {
             Owed::Call { key, call }
         };
         execution.work.calls(&execution.life).into_iter().map(owed).collect()
+    }
+}
+
+/// Writes whatever comes next, until everything waits. The moves are tried on a copy of the state.
+fn go_on(execution: &Execution<Flow>, draft: &mut Draft<Flow>) {
+    let mut scratch = execution.work.clone();
+    let mut timers = Timers::default();
+    draft.work().for_each(|event| scratch.take(event, &mut timers));
+    while !draft.has_ended() {
+        debug_assert_eq!(scratch.shown + 1, draft.next_event_id(), "the state counts the history");
+        let mut world =
+            World { life: &execution.life, now: draft.now, entropy: &mut draft.entropy };
+        match scratch.next_move(&mut world) {
+            Some(Move::Event(event)) => {
+                scratch.take(&event, &mut timers);
+                write(draft, event);
+            }
+            Some(Move::End(outcome)) => draft.end(outcome),
+            None => return,
+        }
     }
 }
 

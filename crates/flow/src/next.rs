@@ -45,10 +45,12 @@ impl Flow {
         if !self.begun {
             return Some(self.begin(world));
         }
-        if let Some((id, strand)) =
-            self.strands.iter().find(|(_, s)| matches!(s.stage, Stage::Failed(_)))
-        {
-            return Some(self.fail_around(*id, strand));
+        let failed = self.strands.iter().find_map(|(id, strand)| match &strand.stage {
+            Stage::Failed(failure) => Some(self.fail_around(*id, strand, failure)),
+            _ => None,
+        });
+        if failed.is_some() {
+            return failed;
         }
         let moved = self.strands.iter().find_map(|(id, strand)| self.step(*id, strand, world));
         if moved.is_some() {
@@ -69,11 +71,7 @@ impl Flow {
 
     /// The flow's input, made and checked, becomes known by the first step that is entered.
     fn begin(&self, world: &World<'_>) -> Move {
-        let input = self.flow_input(world.life);
-        let input = match input.and_then(|input| {
-            check(&[&input], "input")?;
-            Ok(input)
-        }) {
+        let input = match self.flow_input(world.life) {
             Ok(input) => input,
             Err(trouble) => return end_badly(&Failure::runtime(trouble)),
         };
@@ -87,14 +85,12 @@ impl Flow {
         let Some(text) = life.input.inline() else { return Err(too_large("input")) };
         let input = read_object(text).ok_or("the input is no JSON object")?;
         check(&[&input], "input")?;
-        match &self.steps().input_mappings {
-            Some(mappings) => mappings.evaluate(mapping::Data {
-                input: &input,
-                local: &empty(),
-                context: self.context(life, None),
-            }),
-            None => Ok(input),
-        }
+        let Some(mappings) = &self.steps().input_mappings else { return Ok(input) };
+        let context = self.context(life, None);
+        let mapped =
+            mappings.evaluate(mapping::Data { input: &input, local: &empty(), context })?;
+        check(&[&mapped], "input")?;
+        Ok(mapped)
     }
 
     pub(crate) fn context<'a>(&'a self, life: &'a Life, token: Option<TaskToken>) -> Context<'a> {
@@ -102,8 +98,7 @@ impl Flow {
     }
 
     /// A step failed: what it is part of fails too, from the inside out.
-    fn fail_around(&self, id: u64, strand: &Strand) -> Move {
-        let Stage::Failed(failure) = &strand.stage else { return end_badly(&Failure::runtime("")) };
+    fn fail_around(&self, id: u64, strand: &Strand, failure: &Failure) -> Move {
         let around = match (strand.frame().way_of, strand.parent) {
             (Some((choice, _)), _) => Some((id, choice)),
             (None, Some((parent, _))) => match self.strands.get(&parent).map(|s| &s.stage) {
@@ -132,7 +127,7 @@ impl Flow {
                 local: (*strand.frame().local).clone(),
             })),
             Stage::Between(Ahead::EndOfList | Ahead::EndOfStrand) => {
-                Some(self.end_list(id, strand, world.life))
+                self.end_list(id, strand, world.life)
             }
             Stage::Entered { place, event } => {
                 let step = steps.step(*place);
@@ -202,8 +197,9 @@ impl Flow {
             }
             Stage::Task(attempt) => {
                 let step = self.steps().step(attempt.place);
+                let Action::Task(task) = &step.action else { return None };
                 let head = head(id, strand, step);
-                Some(Move::Event(self.task_due(head, strand, step, attempt, world)))
+                Some(Move::Event(self.task_due(head, strand, (step, task), attempt, world)))
             }
             Stage::Between(_)
             | Stage::Entered { .. }
@@ -214,24 +210,23 @@ impl Flow {
     }
 
     /// A list of steps has ended: with it the choice that it is a way of, or its branch or iteration, or the flow.
-    fn end_list(&self, id: u64, strand: &Strand, life: &Life) -> Move {
+    fn end_list(&self, id: u64, strand: &Strand, life: &Life) -> Option<Move> {
         let frame = strand.frame();
         if let Some((choice, _)) = frame.way_of {
             let step = self.steps().step(choice);
             let head = head(id, strand, step);
-            return Move::Event(self.succeed(head, step, &frame.input, &frame.local, life));
+            return Some(Move::Event(self.succeed(head, step, &frame.input, &frame.local, life)));
         }
-        let Some((parent, index)) = strand.parent else { return self.end_well(strand, life) };
-        let Some(Stage::Several(several)) = self.strands.get(&parent).map(|s| &s.stage) else {
-            return end_badly(&Failure::runtime(""));
-        };
+        let Some((parent, index)) = strand.parent else { return Some(self.end_well(strand, life)) };
+        // A branch is gone before the step that contains it.
+        let Stage::Several(several) = &self.strands.get(&parent)?.stage else { return None };
         let step = self.steps().step(several.place);
         let head = head(id, strand, step);
         let local = (*frame.local).clone();
-        Move::Event(match &step.action {
+        Some(Move::Event(match &step.action {
             Action::Foreach(_) => Event::IterationExited { head, index, local },
             _ => Event::BranchExited { head, index, local },
-        })
+        }))
     }
 
     fn end_well(&self, strand: &Strand, life: &Life) -> Move {

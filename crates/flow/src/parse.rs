@@ -1,4 +1,6 @@
 //! From a document to a definition: every rule of the old language that can be checked without running it.
+//!
+//! Members that the language does not know are passed over: what the service does with them is not published.
 
 use crate::{
     condition::Condition,

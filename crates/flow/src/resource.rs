@@ -1,4 +1,6 @@
 //! What a task calls: ARNs and actions.
+//!
+//! `serviceParams` say what another flow is started with. For functions none are published, and they are passed over.
 
 use crate::{
     definition::{FunctionTarget, Pattern, StartParameters, Target, is_name},

@@ -104,6 +104,9 @@ pub(crate) enum Report {
 
 impl Flow {
     /// An attempt, with the EventId of StepEntered and the attempt's number.
+    ///
+    /// A mapping that leads nowhere ends the execution, whatever the task catches: the vendor says of it (and of data that
+    /// is too large) only that the execution fails, and no other attempt could fare better.
     pub(crate) fn schedule(
         &self,
         id: u64,
@@ -202,13 +205,10 @@ impl Flow {
         &self,
         head: Head,
         strand: &Strand,
-        step: &Step,
+        (step, task): (&Step, &Task),
         attempt: &Attempt,
         world: &mut World<'_>,
     ) -> Event {
-        let Action::Task(task) = &step.action else {
-            return Event::StepFailed { head, failure: Failure::runtime("") };
-        };
         if attempt.is_open() {
             let seconds = task.timeout_s.unwrap_or_default();
             let failure = Failure::new(

@@ -4,7 +4,7 @@
 //! says which token belongs there, as long as the token itself, and whoever hands a text out has it [revealed](Tokens).
 //! Texts from outside cannot hold a mark: [`foreign`] takes the marking character from them.
 
-use durastack_engine::{Token, TokenKey, TokenKind};
+use durastack_engine::{BadToken, Parent, Token, TokenKey, TokenKind};
 use durastack_names::ExecutionId;
 use serde_json::Value;
 
@@ -26,6 +26,23 @@ impl TaskToken {
     /// What stands in values until the token is revealed.
     pub(crate) fn mark(self) -> String {
         format!("{MARK}{:020}.{:020}.....................{MARK}", self.entered, self.scheduled)
+    }
+
+    /// Reads a token that a worker brings back: which execution it belongs to, and what it names there.
+    ///
+    /// # Errors
+    ///
+    /// [`BadToken`] for anything that this key did not make.
+    pub fn open(key: &TokenKey, text: &str) -> Result<(ExecutionId, Self), BadToken> {
+        let token = key.open(TokenKind::Task, text)?;
+        Ok((token.execution, Self { entered: token.number, scheduled: token.counter }))
+    }
+
+    /// The parent of an execution that is started with this token of `execution`: its end is reported to the task.
+    /// Source: API reference of StartExecution, `CallbackFnFTaskToken`.
+    #[must_use]
+    pub fn parent(self, execution: ExecutionId) -> Parent {
+        Parent { execution, operation: self.scheduled }
     }
 
     fn unmark(text: &str) -> Option<Self> {
@@ -117,8 +134,9 @@ mod tests {
         let text = json!({"a": mark, "b": [mark]}).to_string();
         let revealed: Value = serde_json::from_str(&tokens.reveal(&text)).unwrap();
         assert_eq!(revealed, json!({"a": tokens.seal(token), "b": [tokens.seal(token)]}));
-        let opened = key.open(TokenKind::Task, revealed["a"].as_str().unwrap()).unwrap();
-        assert_eq!((opened.number, opened.counter), (2, u64::MAX));
+        let opened = TaskToken::open(&key, revealed["a"].as_str().unwrap());
+        assert_eq!(opened, Ok((execution, token)));
+        assert_eq!(TaskToken::open(&key, "none"), Err(BadToken));
     }
 
     #[test]

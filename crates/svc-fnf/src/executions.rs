@@ -7,10 +7,8 @@ use crate::{
 };
 use durastack_clock::Timestamp;
 use durastack_driver::{DriveError, NameClaim, Started, status_number};
-use durastack_engine::{
-    BadToken, Execution, Outcome, Parent, Payload, Start, Stash, Status, TokenKind,
-};
-use durastack_flow::{Definition, Flow as Language};
+use durastack_engine::{Execution, Outcome, Parent, Payload, Start, Stash, Status};
+use durastack_flow::{Definition, Flow as Language, TaskToken};
 use durastack_names::ExecutionId;
 use durastack_store::{ListQuery, Row};
 use durastack_wire::{
@@ -214,10 +212,10 @@ pub(crate) async fn start(fnf: Arc<Fnf>, input: StartInput, call: Call) -> Resul
 
 /// The task that is told of the end of the execution. Whether it still waits shows when it is told.
 fn waiting(fnf: &Fnf, token: &str) -> Result<Parent, BadParameter> {
-    let token = fnf.tokens.open(TokenKind::Task, token).map_err(|bad: BadToken| {
+    let (execution, task) = TaskToken::open(&fnf.tokens, token).map_err(|bad| {
         BadParameter::invalid("CallbackFnFTaskToken", token, format!("it is {bad}"))
     })?;
-    Ok(Parent { execution: token.execution, operation: token.counter })
+    Ok(task.parent(execution))
 }
 
 /// One execution, at once or at its end.

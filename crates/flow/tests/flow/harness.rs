@@ -327,10 +327,9 @@ impl World {
                 continue;
             }
             let text = find_token(event).expect("the event of a function that reports has a token");
-            let token = self.key.open(TokenKind::Task, text).unwrap();
+            let (execution, task) = TaskToken::open(&self.key, text).unwrap();
             let at = self.now.plus(Duration::from_secs(report.after_s));
-            let task = TaskToken { entered: token.number, scheduled: token.counter };
-            self.later(at, Happening::Report(task, token.execution, report));
+            self.later(at, Happening::Report(task, execution, report));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Task tokens: who may report what, and when.
 
 use crate::{harness::World, script::Script};
-use durastack_engine::{Command, Parent, Status};
+use durastack_engine::{Command, Status};
 use durastack_flow::{CallEnd, Command as FlowCommand, Definition, Failure, Rejection, TaskToken};
 use durastack_names::ExecutionId;
 
@@ -64,9 +64,8 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
 fn an_execution_can_hold_the_token_of_a_task() {
     let child = |text: &str| {
         let mut world = asked();
-        let parent = Parent { execution: ID, operation: TOKEN.scheduled };
         let definition = format!("version: v1\ntype: flow\nsteps:\n- {text}\n");
-        world.start_child(Definition::parse("other", definition).unwrap(), parent);
+        world.start_child(Definition::parse("other", definition).unwrap(), TOKEN.parent(ID));
         world.script = Script::default();
         world.run();
         world.outcome()
