@@ -6,7 +6,7 @@ use crate::{
     parameters::{object, reason},
 };
 use durastack_driver::{Ask, DriveError};
-use durastack_engine::{BadToken, Command as Asked, Stash, TokenKind};
+use durastack_engine::{Command as Asked, Stash};
 use durastack_flow::{Command, Failure, Rejection, TaskToken};
 use durastack_wire::{
     Call,
@@ -79,10 +79,10 @@ async fn report(
     text: String,
     command: impl FnOnce(TaskToken) -> Command,
 ) -> Result<Reported, FnfError> {
-    let token =
-        fnf.tokens.open(TokenKind::Task, &text).map_err(|bad: BadToken| unfit(&text, bad))?;
+    let (execution, token) =
+        TaskToken::open(&fnf.tokens, &text).map_err(|bad| unfit(&text, bad))?;
     let over = || FnfError::TaskAlreadyCompleted(text.clone());
-    let scope = fnf.driver.read(token.execution, |execution| execution.life.scope.clone()).await;
+    let scope = fnf.driver.read(execution, |execution| execution.life.scope.clone()).await;
     let scope = match scope {
         Ok(scope) => scope,
         // It went with its flow.
@@ -93,11 +93,11 @@ async fn report(
     if flow.account != call.caller.account || flow.region != call.caller.region {
         return Err(FnfError::AccessDenied);
     }
-    let command = command(TaskToken { entered: token.number, scheduled: token.counter });
+    let command = command(token);
     let reported = fnf
         .driver
         .act(
-            token.execution,
+            execution,
             Stash::default(),
             |_| Ask::Decide(Asked::Work(command)),
             |_, records| records.first().and_then(|record| record.event_id),
