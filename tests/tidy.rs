@@ -42,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gate", &["auth", "clock", "names", "throttle", "wire"]),
     ("svc-sts", &["wire"]),
     ("svc-lambda", &["clock", "driver", "durable", "engine", "names", "runner", "store", "wire"]),
+    ("svc-fnf", &["clock", "driver", "engine", "flow", "names", "runner", "store", "wire"]),
     ("testkit", &["store"]),
 ];
 

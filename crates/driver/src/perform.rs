@@ -68,7 +68,9 @@ impl<D: Dialect> Driver<D> {
             Owed::Child { start, then, .. } => self.perform_child(id, *start, then).await,
             Owed::Parent => self.perform_parent(id).await,
         };
+        // An execution that is gone waits for nothing any more.
         if let Err(error) = done
+            && !matches!(error, DriveError::Unknown)
             && !self.detached.is_cancelled()
         {
             error!(execution = %id, %error, "failed to journal what the world did; a restart takes it up again");

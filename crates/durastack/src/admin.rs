@@ -32,7 +32,7 @@ pub(crate) async fn answer(
         (&Method::GET | &Method::HEAD, "/_localstack/health") => respond(
             StatusCode::OK,
             &json!({
-                "services": { "lambda": "running", "sts": "running" },
+                "services": { "lambda": "running", "sts": "running", "fnf": "running" },
                 "edition": "durastack",
                 "version": env!("CARGO_PKG_VERSION"),
             }),

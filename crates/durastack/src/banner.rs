@@ -33,10 +33,9 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
     let mut line = |name: &str, value: &str| {
         writeln!(text, "  {dim}{name:<10}{end}{value}").expect("writing to a String");
     };
-    line(
-        "endpoint",
-        &format!("{bold}{}{end}  (AWS Lambda with durable functions, STS)", facts.endpoint),
-    );
+    line("endpoint", &format!("{bold}{}{end}", facts.endpoint));
+    line("serves", "AWS Lambda with durable functions, AWS STS");
+    line("", "Alibaba Cloud Serverless Workflow");
     line("keys", keys);
     line("clock", &clock(facts.clock));
     line("data", &data);

@@ -3,6 +3,7 @@
 mod admin;
 mod banner;
 mod console;
+mod functions;
 mod options;
 mod server;
 mod shell;

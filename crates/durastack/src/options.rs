@@ -1,11 +1,12 @@
 //! What the user can choose: by flag, by variable, in a file, in this order of precedence.
 
-use crate::throttle::Quotas;
+use crate::{functions::FileFc, throttle::Quotas};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use durastack_auth::{Key, Secret, aliyun::Vocabulary};
 use durastack_durable::RetryPolicy;
 use durastack_gate::Auth;
+use durastack_svc_fnf::LocalFunction;
 use serde::Deserialize;
 use std::{
     net::IpAddr,
@@ -130,6 +131,7 @@ struct File {
     change_window_ms: Option<u64>,
     keys: Vec<FileKey>,
     invocation_retries: FileRetries,
+    fc: FileFc,
 }
 
 /// One more key that may sign.
@@ -180,6 +182,7 @@ pub(crate) struct Options {
     pub(crate) change_window: Duration,
     pub(crate) keys: Vec<Key>,
     pub(crate) retries: RetryPolicy,
+    pub(crate) functions: Vec<LocalFunction>,
 }
 
 const DEFAULT_PORT: u16 = 4566;
@@ -232,6 +235,7 @@ impl Options {
             node: flags.node.or_else(|| in_file(file.node)),
             change_window: change_window.map_or(DEFAULT_CHANGE_WINDOW, Duration::from_millis),
             keys: file.keys.into_iter().map(key).collect::<Result<_>>()?,
+            functions: file.fc.functions(&base)?,
             retries: RetryPolicy {
                 immediate_max: retries.immediate.unwrap_or(defaults.immediate_max),
                 first_delay_ms: retries.first_delay_ms.unwrap_or(defaults.first_delay_ms),

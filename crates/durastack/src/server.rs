@@ -5,8 +5,9 @@ use bytes::Bytes;
 use durastack_driver::Clockwork;
 use durastack_edge::{Context, Handler};
 use durastack_gate::{Admitted, Gate, Service};
+use durastack_svc_fnf::{Fnf, check_media_type};
 use durastack_svc_lambda::Lambda;
-use durastack_wire::{Found, Op, Routes, coverage_markdown, rpc, unknown_operation};
+use durastack_wire::{Found, IntoWire, Op, Routes, coverage_markdown, rpc, unknown_operation};
 use http::{Request, Response, request::Parts};
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ pub(crate) struct Server {
     pub(crate) gate: Gate,
     pub(crate) routes: Routes<Lambda>,
     pub(crate) lambda: Arc<Lambda>,
+    pub(crate) fnf_routes: rpc::Routes<Fnf>,
+    pub(crate) fnf: Arc<Fnf>,
     pub(crate) clockwork: Arc<Clockwork>,
 }
 
@@ -51,8 +54,22 @@ impl Handler for Server {
                 return Some(admin::answer(&self.lambda, &self.clockwork, &request).await);
             }
             Ok(Admitted::Service { service, caller }) => (service, caller),
-            Ok(Admitted::Fnf(request)) => {
-                return request.frame().failure(&rpc::not_supported(&request.action));
+            Ok(Admitted::Fnf(asked)) => {
+                if let Err(refused) = check_media_type(request.headers()) {
+                    return asked.frame().failure(&refused.wire());
+                }
+                // What no operation has, the routes refuse in their own words, and no bucket counts it.
+                if let Ok(operation) = self.fnf_routes.find(&asked).map(|op| op.name) {
+                    let caller = &asked.caller;
+                    let allowed =
+                        self.gate.throttle("fnf", operation, caller, &request, &request_id);
+                    if let Err(refusal) = allowed {
+                        return Some(*refusal);
+                    }
+                }
+                request.extensions_mut().insert(gone);
+                let extensions = std::mem::take(request.extensions_mut());
+                return self.fnf_routes.call(&self.fnf, *asked, extensions).await;
             }
             Err(refusal) => return Some(*refusal),
         };
@@ -86,5 +103,8 @@ pub(crate) fn coverage() -> String {
     text.push_str(&coverage_markdown("AWS Lambda", durastack_svc_lambda::routes().ops()));
     text.push('\n');
     text.push_str(&coverage_markdown("AWS STS", &durastack_svc_sts::ops()));
+    text.push('\n');
+    let fnf = durastack_svc_fnf::routes();
+    text.push_str(&rpc::coverage_markdown("Alibaba Cloud Serverless Workflow", fnf.ops()));
     text
 }

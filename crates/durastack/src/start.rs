@@ -13,10 +13,12 @@ use durastack_driver::{Clockwork, Driver, stored_offset};
 use durastack_durable::Durable;
 use durastack_edge::Options as EdgeOptions;
 use durastack_engine::TokenKey;
+use durastack_flow::Flow;
 use durastack_gate::{Auth, Gate, Settings as GateSettings};
-use durastack_names::FunctionArn;
+use durastack_names::{AccountId, FunctionArn, FunctionName, Region};
 use durastack_runner::{Credentials, Runner, Settings as RunnerSettings};
 use durastack_store::{Sqlite, Store};
+use durastack_svc_fnf::Fnf;
 use durastack_svc_lambda::{Catalog, FunctionCredentials, Lambda, Parts};
 use serde_json::json;
 use std::{
@@ -78,7 +80,8 @@ async fn serve(options: Options) -> Result<()> {
         aliyun_nonce: options.aliyun_nonce,
     };
     let routes = durastack_svc_lambda::routes();
-    let throttle = options.quotas.throttle(&routes, clock.clone())?;
+    let fnf_routes = durastack_svc_fnf::routes();
+    let throttle = options.quotas.throttle(&routes, &fnf_routes, clock.clone())?;
     let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?.throttled_by(throttle);
 
     let (logs, log_writer) = FunctionLogs::start(folder.join("logs"), options.function_logs)?;
@@ -97,19 +100,33 @@ async fn serve(options: Options) -> Result<()> {
         options.change_window,
     )
     .await?;
-    let driver: Arc<Driver<Durable>> = Driver::new(bytes, clock.clone(), CACHE_BYTES);
+    let driver: Arc<Driver<Durable>> = Driver::new(Arc::clone(&bytes), clock.clone(), CACHE_BYTES);
+    let flows: Arc<Driver<Flow>> = Driver::new(bytes, clock.clone(), CACHE_BYTES);
+    let keys = Arc::new(FolderKeys(keys));
+    let fnf = Fnf::open(durastack_svc_fnf::Parts {
+        driver: Arc::clone(&flows),
+        runner: Arc::clone(&runner),
+        functions: options.functions.clone(),
+        credentials: Arc::clone(&keys) as Arc<_>,
+        tokens: TokenKey::new(&secret),
+        clock: clock.clone(),
+        entropy: Entropy::system(),
+    })
+    .await?;
     let lambda = Lambda::new(Parts {
         catalog,
         driver: Arc::clone(&driver),
         runner: Arc::clone(&runner),
-        credentials: Arc::new(FolderKeys(keys)),
+        credentials: keys,
         tokens: TokenKey::new(&secret),
         clock: clock.clone(),
         retries: options.retries,
     });
     driver.attach(Arc::clone(&lambda) as Arc<_>);
-    let resumed = driver.recover().await?;
+    flows.attach(Arc::clone(&fnf) as Arc<_>);
+    let resumed = driver.recover().await? + flows.recover().await?;
     lambda.recover_events().await?;
+    fnf.recover().await?;
 
     let stop = CancellationToken::new();
     let interrupted = interruptions(stop.clone())?;
@@ -117,19 +134,33 @@ async fn serve(options: Options) -> Result<()> {
         gate,
         routes,
         lambda: Arc::clone(&lambda),
-        clockwork: Arc::new(Clockwork::new(clock.clone(), store.clone(), vec![driver.clone()])),
+        fnf_routes,
+        fnf: Arc::clone(&fnf),
+        clockwork: Arc::new(Clockwork::new(
+            clock.clone(),
+            store.clone(),
+            vec![driver.clone(), flows.clone()],
+        )),
     };
     let edge = EdgeOptions { grace: GRACE, ..EdgeOptions::default() };
-    let timekeeper = interrupted.tasks.spawn(Arc::clone(&driver).keep_time());
+    let timekeepers = [
+        interrupted.tasks.spawn(Arc::clone(&driver).keep_time()),
+        interrupted.tasks.spawn(Arc::clone(&flows).keep_time()),
+    ];
     announce(&options, &folder, address, &clock, resumed)?;
     durastack_edge::serve(listener, Arc::new(server), edge, stop).await;
 
     // First nobody journals any more, then the functions are killed: a restart takes up what they were doing.
     driver.detach();
+    flows.detach();
     runner.stop().await;
     lambda.stop_events().await;
+    fnf.stop().await;
     driver.finish().await;
-    timekeeper.await.ok();
+    flows.finish().await;
+    for timekeeper in timekeepers {
+        timekeeper.await.ok();
+    }
     store.close().await;
     let written = tokio::task::spawn_blocking(move || {
         logs.end();
@@ -145,7 +176,21 @@ struct FolderKeys(Arc<Keyring>);
 
 impl FunctionCredentials for FolderKeys {
     fn for_function(&self, function: &FunctionArn) -> Credentials {
-        let key = self.0.for_function(&function.account, &function.region, &function.name);
+        self.key(&function.account, &function.region, &function.name)
+    }
+}
+
+impl durastack_svc_fnf::FunctionCredentials for FolderKeys {
+    /// A function whose name Lambda would not take has no key of its own.
+    fn for_function(&self, account: &AccountId, region: &Region, name: &str) -> Credentials {
+        name.parse()
+            .map_or_else(|_| Credentials::default(), |name| self.key(account, region, &name))
+    }
+}
+
+impl FolderKeys {
+    fn key(&self, account: &AccountId, region: &Region, name: &FunctionName) -> Credentials {
+        let key = self.0.for_function(account, region, name);
         Credentials {
             access_key_id: key.access_key_id,
             secret_access_key: key.secret.expose().to_owned(),

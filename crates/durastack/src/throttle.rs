@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result};
 use durastack_clock::Clock;
+use durastack_svc_fnf::Fnf;
 use durastack_svc_lambda::Lambda;
 use durastack_throttle::{Profile, Throttle};
-use durastack_wire::Routes;
+use durastack_wire::{Routes, rpc};
 use std::path::{Path, PathBuf};
 
 /// What `--throttle` chose.
@@ -27,14 +28,19 @@ impl Quotas {
     }
 
     /// The throttle that keeps to them.
-    pub(crate) fn throttle(&self, lambda: &Routes<Lambda>, clock: Clock) -> Result<Throttle> {
+    pub(crate) fn throttle(
+        &self,
+        lambda: &Routes<Lambda>,
+        fnf: &rpc::Routes<Fnf>,
+        clock: Clock,
+    ) -> Result<Throttle> {
         let profile = match self {
             Self::Off => Profile::off(),
-            Self::Cloud => Profile::cloud(&operations(lambda)),
+            Self::Cloud => Profile::cloud(&operations(lambda, fnf)),
             Self::File(path) => {
                 let text = std::fs::read_to_string(path)
                     .with_context(|| format!("failed to read {}", path.display()))?;
-                Profile::read(&text, &operations(lambda))
+                Profile::read(&text, &operations(lambda, fnf))
                     .with_context(|| format!("failed to understand {}", path.display()))?
             }
         };
@@ -43,8 +49,14 @@ impl Quotas {
 }
 
 /// What a quota may name. The token service is not here: no figures of it are published.
-fn operations(lambda: &Routes<Lambda>) -> Vec<(&'static str, Vec<&'static str>)> {
-    vec![("lambda", lambda.ops().map(|op| op.name).collect())]
+fn operations(
+    lambda: &Routes<Lambda>,
+    fnf: &rpc::Routes<Fnf>,
+) -> Vec<(&'static str, Vec<&'static str>)> {
+    vec![
+        ("lambda", lambda.ops().map(|op| op.name).collect()),
+        ("fnf", fnf.ops().map(|op| op.name).collect()),
+    ]
 }
 
 #[cfg(test)]
@@ -65,6 +77,10 @@ mod tests {
     #[test]
     fn the_published_quotas_fit_the_tables() {
         let clock = Clock::system(std::time::Duration::ZERO);
-        assert!(Quotas::Cloud.throttle(&durastack_svc_lambda::routes(), clock).is_ok());
+        assert!(
+            Quotas::Cloud
+                .throttle(&durastack_svc_lambda::routes(), &durastack_svc_fnf::routes(), clock)
+                .is_ok()
+        );
     }
 }

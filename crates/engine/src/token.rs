@@ -11,8 +11,10 @@ use subtle::ConstantTimeEq;
 pub enum TokenKind {
     /// The right to write the next checkpoint of an invocation.
     Checkpoint,
-    /// The right to answer an operation from outside.
+    /// The right to answer an operation of a durable function from outside.
     Callback,
+    /// The right to report a task of a flow.
+    Task,
 }
 
 impl TokenKind {
@@ -20,6 +22,7 @@ impl TokenKind {
         match self {
             Self::Checkpoint => 1,
             Self::Callback => 2,
+            Self::Task => 3,
         }
     }
 }

@@ -34,7 +34,7 @@ impl TaskToken {
     ///
     /// [`BadToken`] for anything that this key did not make.
     pub fn open(key: &TokenKey, text: &str) -> Result<(ExecutionId, Self), BadToken> {
-        let token = key.open(TokenKind::Callback, text)?;
+        let token = key.open(TokenKind::Task, text)?;
         Ok((token.execution, Self { entered: token.number, scheduled: token.counter }))
     }
 
@@ -67,7 +67,7 @@ impl Tokens<'_> {
     #[must_use]
     pub fn seal(&self, token: TaskToken) -> String {
         self.key.seal(&Token {
-            kind: TokenKind::Callback,
+            kind: TokenKind::Task,
             execution: self.execution,
             number: token.entered,
             counter: token.scheduled,

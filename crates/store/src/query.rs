@@ -61,6 +61,9 @@ pub struct ListQuery {
     pub version: Option<String>,
     /// Rows of this name alone.
     pub name: Option<String>,
+    /// Rows whose names begin like this. The page then costs what all these rows cost, since an index that is ordered by
+    /// name has to be sorted by start.
+    pub name_prefix: Option<String>,
     /// Rows with one of these statuses; empty for any.
     pub statuses: Vec<u8>,
     /// Rows that started later than this, in ms since 1970.

@@ -260,6 +260,7 @@ pub(crate) async fn list(
         scope: found.scope,
         version: found.version.map(|version| version.to_string()),
         name: input.name.map(|name| name.to_string()),
+        name_prefix: None,
         statuses,
         started_after: input.started_after.map(Timestamp::millis),
         started_before: input.started_before.map(Timestamp::millis),

@@ -429,7 +429,7 @@ impl World {
     /// Tokens and random names differ from run to run.
     fn masked(&self, value: Value) -> Value {
         match value {
-            Value::String(text) => match self.key.open(TokenKind::Callback, &text) {
+            Value::String(text) => match self.key.open(TokenKind::Task, &text) {
                 Ok(token) => json!(format!("<token of event {}>", token.number)),
                 Err(_) if is_uuid(&text) => json!("<uuid>"),
                 Err(_) => Value::String(text),

@@ -31,7 +31,9 @@ pub(crate) fn list(db: &Connection, mut query: ListQuery) -> Result<Vec<Row>> {
     query.statuses.dedup();
     // The statuses and the page must come from the same state.
     let snapshot = db.unchecked_transaction()?;
-    if let (Some(version), None, true) = (&query.version, &query.name, query.statuses.is_empty()) {
+    query.name_prefix = query.name_prefix.filter(|prefix| !prefix.is_empty());
+    let by_name = query.name.is_some() || query.name_prefix.is_some();
+    if let (Some(version), false, true) = (&query.version, by_name, query.statuses.is_empty()) {
         // The index of versions goes on with the status, so all of a version are a merge of all statuses it has.
         query.statuses = statuses(db, &query.scope, version)?;
         if query.statuses.is_empty() {
@@ -84,7 +86,9 @@ fn range(query: &ListQuery) -> (Place, Place) {
 /// The statement for a page and its parameters. The index is named, so that SQLite refuses rather than scans.
 fn page(query: ListQuery) -> (String, Vec<Value>) {
     let (low, high) = range(&query);
-    let ListQuery { scope, version, name, statuses, newest_first, limit: rows, .. } = query;
+    let ListQuery {
+        scope, version, name, name_prefix, statuses, newest_first, limit: rows, ..
+    } = query;
     let mut params: Vec<Value> = vec![
         scope.into(),
         low.0.into(),
@@ -102,12 +106,22 @@ fn page(query: ListQuery) -> (String, Vec<Value>) {
         statuses.into_iter().map(|status| parameter(i64::from(status).into())).collect();
     let version = version.map(|version| parameter(version.into()));
     let name = name.map(|name| parameter(name.into()));
+    // No name goes on with the last character of all.
+    let prefix = name_prefix.map(|prefix| {
+        let end = format!("{prefix}{}", char::MAX);
+        (parameter(prefix.into()), parameter(end.into()))
+    });
 
     let mut conditions = "scope = ?1".to_owned();
     let mut branches = vec![String::new()];
-    let index = if let Some(name) = &name {
+    let index = if name.is_some() || prefix.is_some() {
         // A name has few rows: they are its range, and the rest is checked row by row (the plus keeps it so).
-        let _ = write!(conditions, " AND name = {name}");
+        if let Some(name) = &name {
+            let _ = write!(conditions, " AND name = {name}");
+        }
+        if let Some((first, end)) = &prefix {
+            let _ = write!(conditions, " AND name >= {first} AND name < {end}");
+        }
         if let Some(version) = &version {
             let _ = write!(conditions, " AND +version = {version}");
         }
@@ -188,6 +202,19 @@ mod tests {
         let (version, statuses) = (Some("1".to_owned()), vec![1, 2]);
         let query = ListQuery { version, statuses, ..ListQuery::default() };
         check(&query, &format!("by_version (scope=? AND version=? AND status=? AND {RANGE})"));
+    }
+
+    #[test]
+    fn names_with_a_prefix_are_a_range_that_is_sorted() {
+        let query = ListQuery {
+            scope: "s".to_owned(),
+            name_prefix: Some("n".to_owned()),
+            statuses: vec![1, 2],
+            ..ListQuery::default()
+        };
+        let plan = plan(query);
+        assert!(plan.contains("by_name (scope=? AND name>? AND name<?)"), "not by name:\n{plan}");
+        assert!(!plan.contains("SCAN"), "scans:\n{plan}");
     }
 
     #[test]

@@ -175,6 +175,9 @@ impl Model {
             .filter(|row| row.scope == query.scope)
             .filter(|row| query.version.as_ref().is_none_or(|version| row.version == *version))
             .filter(|row| query.name.as_ref().is_none_or(|name| row.name == *name))
+            .filter(|row| {
+                query.name_prefix.as_ref().is_none_or(|prefix| row.name.starts_with(&**prefix))
+            })
             .filter(|row| query.statuses.is_empty() || query.statuses.contains(&row.status))
             .filter(|row| query.started_after.is_none_or(|at| row.started > at))
             .filter(|row| query.started_before.is_none_or(|at| row.started < at))

@@ -104,13 +104,20 @@ fn batches() -> impl Strategy<Value = Batch> {
 }
 
 fn list_queries() -> impl Strategy<Value = ListQuery> {
-    let filters = (texts(), option::of(texts()), option::weighted(0.3, texts()), vec(0..5u8, 0..4));
+    let names = (option::weighted(0.3, texts()), option::weighted(0.3, "[ab]{0,1}"));
+    let filters = (texts(), option::of(texts()), names, vec(0..5u8, 0..4));
     let range = (option::of(0..6i64), option::of(0..6i64), option::of((0..6i64, ids())));
     (filters, range, any::<bool>(), 0..8usize).prop_map(
-        |((scope, version, name, statuses), (low, high, after), newest_first, limit)| ListQuery {
+        |(
+            (scope, version, (name, name_prefix), statuses),
+            (low, high, after),
+            newest_first,
+            limit,
+        )| ListQuery {
             scope,
             version,
             name,
+            name_prefix,
             statuses,
             started_after: low,
             started_before: high,
