@@ -59,8 +59,6 @@ NOT_BUILT = (
     "UpdateMapRun",
     "DescribeRegions",
 )
-# What the official clients send with GET.
-READS = ("DescribeFlow", "ListFlows", "DescribeExecution", "ListExecutions", "GetExecutionHistory")
 ENDS = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionStopped", "ExecutionTimedOut")
 FINAL = ("Succeeded", "Failed", "Stopped", "TimedOut")
 

@@ -10,7 +10,7 @@ import threading
 
 import flows
 import pytest
-from fnf import REGION, assert_sound, detail, shape, types
+from fnf import REGION, ByHand, assert_sound, detail, shape, types
 
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
 UUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
@@ -177,8 +177,6 @@ def test_bad_limits(fnf, hello, action, limit):
 @pytest.fixture(scope="module")
 def hello(server):
     """A flow with an execution named `one`."""
-    from fnf import ByHand
-
     client = ByHand(server)
     client.create("hello", flows.GREET)
     client.start("hello", {"who": "Ada"}, name="one")
@@ -476,8 +474,6 @@ def test_an_execution_that_reports_its_failure(fnf, asked, name):
 
 
 def test_regions_and_accounts_are_apart(server, fnf, name):
-    from fnf import ByHand
-
     fnf.create(name, flows.PASSES)
     other = ByHand(server, key="123456789012", secret="test")
     assert other.refused("DescribeFlow", Name=name)[1] == "FlowNotExists"
