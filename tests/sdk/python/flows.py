@@ -59,7 +59,9 @@ def mappings(**sources):
 
 
 # Hands a token to `function`, and waits for whoever reports it.
-CALLBACK = HEAD + task("ask", pattern="waitForCallback", inputs={"order": "$input.order", "token": "$context.task.token"})
+CALLBACK = HEAD + task(
+    "ask", pattern="waitForCallback", inputs={"order": "$input.order", "token": "$context.task.token"}
+)
 
 
 def around(inner):

@@ -14,12 +14,12 @@ import uuid
 from datetime import datetime, timezone
 from urllib.parse import quote, urlencode
 
-from aliyunsdkcore.acs_exception.exceptions import ServerException as CoreException
-from aliyunsdkcore.client import AcsClient
 from alibabacloud_fnf20190315 import models
 from alibabacloud_fnf20190315.client import Client
 from alibabacloud_tea_openapi.exceptions import AlibabaCloudException
 from alibabacloud_tea_openapi.utils_models import Config
+from aliyunsdkcore.acs_exception.exceptions import ServerException as CoreException
+from aliyunsdkcore.client import AcsClient
 from darabonba.runtime import RuntimeOptions
 from harness import PATIENCE_SECONDS, wait_for
 from signing import send

@@ -99,7 +99,7 @@ def repeat(call, server):
             call()
         except (BotoCoreError, ClientError, OSError):
             return False
-        except Exception as problem:  # noqa: BLE001 - Tea has several of its own for a broken connection
+        except Exception as problem:  # Tea has several of its own for a broken connection
             if "Connection" not in repr(problem) and "connect" not in repr(problem):
                 raise
             return False

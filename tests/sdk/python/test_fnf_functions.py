@@ -69,7 +69,11 @@ FUNCTIONS = {
     "list": LIST,
     "node": NODE,
     "node-callback": NODE_CALLBACK,
-    "scripted": [{"result": {"first": True}}, {"error": {"errorType": "Hiccup", "errorMessage": "again"}}, {"result": {}}],
+    "scripted": [
+        {"result": {"first": True}},
+        {"error": {"errorType": "Hiccup", "errorMessage": "again"}},
+        {"result": {}},
+    ],
     "busy": [{"status": 429, "message": "too many"}],
     "throttled": [{"status": 503, "code": "ResourceThrottled", "message": "slow down"}],
     "internal": [{"status": 500, "message": "oh"}],

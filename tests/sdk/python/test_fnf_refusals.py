@@ -9,12 +9,12 @@ from datetime import datetime, timedelta, timezone
 
 import flows
 import pytest
-from aliyunsdkcore.acs_exception.exceptions import ServerException
 from alibabacloud_fnf20190315 import models
 from alibabacloud_fnf20190315.client import Client
 from alibabacloud_tea_openapi.client import Client as OpenApiClient
 from alibabacloud_tea_openapi.exceptions import ClientException
 from alibabacloud_tea_openapi.utils_models import Config, OpenApiRequest, Params
+from aliyunsdkcore.acs_exception.exceptions import ServerException
 from darabonba.runtime import RuntimeOptions
 from fnf import NOT_BUILT, OPERATIONS, REGION, VERSION, ByHand, Core, Refused, Tea, ask, signed
 from signing import send

@@ -142,7 +142,9 @@ def test_who_may_not(server, fnf, waiting):
 
 
 def test_too_large(server, waiting):
-    answer = ask(server, signed("StopExecution", {"FlowName": waiting, "ExecutionName": "one", "Cause": "x" * 1_100_000}))
+    answer = ask(
+        server, signed("StopExecution", {"FlowName": waiting, "ExecutionName": "one", "Cause": "x" * 1_100_000})
+    )
     assert (answer.status, answer.json["Code"]) == (400, "EntityTooLarge")
 
 

@@ -3,8 +3,8 @@
 import time
 
 import pytest
-from aliyunsdkcore.acs_exception.exceptions import ServerException
 from alibabacloud_tea_openapi.exceptions import ClientException, ThrottlingException
+from aliyunsdkcore.acs_exception.exceptions import ServerException
 from botocore.exceptions import ClientError
 from fnf import ByHand, Core, Refused, Tea, ask, signed
 from harness import Server, wait_for
