@@ -70,7 +70,8 @@ def language(request):
 
 def _serve(request, folder):
     functions = flows.FUNCTIONS if request.module.__name__.startswith("test_fnf") else {}
-    flags = fc.configure(folder, {**functions, **getattr(request.module, "FUNCTIONS", {})})
+    more = getattr(request.module, "FUNCTIONS", {})
+    flags = fc.configure(folder, {**functions, **(more(folder) if callable(more) else more)})
     server = Server(folder, flags=[*flags, *getattr(request.module, "FLAGS", [])])
     request.session.stash.setdefault(SERVERS, []).append(server)
     yield server
