@@ -69,10 +69,11 @@ def language(request):
 
 
 def _serve(request, folder):
-    functions = flows.FUNCTIONS if request.module.__name__.startswith("test_fnf") else {}
-    more = getattr(request.module, "FUNCTIONS", {})
-    flags = fc.configure(folder, {**functions, **(more(folder) if callable(more) else more)})
-    server = Server(folder, flags=[*flags, *getattr(request.module, "FLAGS", [])])
+    flags = list(getattr(request.module, "FLAGS", []))
+    if request.module.__name__.startswith("test_fnf"):
+        more = getattr(request.module, "FUNCTIONS", {})
+        flags += fc.configure(folder, {**flows.FUNCTIONS, **(more(folder) if callable(more) else more)})
+    server = Server(folder, flags=flags)
     request.session.stash.setdefault(SERVERS, []).append(server)
     yield server
     request.session.stash[SERVERS].remove(server)
