@@ -202,6 +202,11 @@ test("wrong keys, by POST and by GET", async () => {
   assert.equal((await fnf.describeFlow({ Name: "greet" })).Name, "greet");
 });
 
+test("a form that is too large", async () => {
+  // Nothing but headers says whose request this is: the action stands in the form, which nobody reads to its end.
+  await assert.rejects(create("large", "x".repeat(1_100_000)), refusedWith("EntityTooLarge"));
+});
+
 test("operations that are not built", async () => {
   await assert.rejects(fnf.listSchedules({ FlowName: "greet" }), refusedWith("ActionNotSupported"));
   await assert.rejects(

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import importlib
 import json
+import re
 import uuid
 from datetime import datetime, timezone
 from urllib.parse import quote, urlencode
@@ -184,7 +185,9 @@ class Tea(Flows):
         try:
             answer = method(request, RuntimeOptions(read_timeout=70_000))
         except AlibabaCloudException as problem:
-            raise Refused(problem.status_code, problem.code, problem.message, problem) from None
+            # It wraps what the server said: "code: 404, Flow 'x' does not exist. request id: 12AB".
+            message = re.sub(r"^code: \d+, (.*) request id: \S+$", r"\1", problem.message, flags=re.DOTALL)
+            raise Refused(problem.status_code, problem.code, message, problem) from None
         assert answer.status_code == 200
         return answer.body.to_map()
 

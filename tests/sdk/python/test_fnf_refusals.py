@@ -158,9 +158,11 @@ def test_other_versions(server):
     assert (answer.status, answer.json["Code"]) == (400, "APIVersionNotSupported")
 
 
-def test_too_large(server):
-    answer = ask(server, signed("CreateFlow", {"Name": "large", "Definition": "#" * 1_100_000}))
-    assert (answer.status, answer.json["Code"]) == (400, "EntityTooLarge")
+@pytest.mark.parametrize("kind", ["tea", "core"])
+def test_too_large(server, kind):
+    definition = "x" * 1_100_000
+    outcome = KINDS[kind](server).refused("CreateFlow", Name="large", Definition=definition, Description="", Type="FDL")
+    assert outcome[:2] == (400, "EntityTooLarge")
 
 
 # Documents

@@ -141,11 +141,9 @@ def test_who_may_not(server, fnf, waiting):
     assert fnf.execution(waiting, "one")["Status"] == "Running"
 
 
-def test_too_large(server, waiting):
-    answer = ask(
-        server, signed("StopExecution", {"FlowName": waiting, "ExecutionName": "one", "Cause": "x" * 1_100_000})
-    )
-    assert (answer.status, answer.json["Code"]) == (400, "EntityTooLarge")
+def test_too_large(server, name):
+    outcome = Tea(server).refused("StopExecution", FlowName=name, ExecutionName="one", Cause="x" * 1_100_000)
+    assert outcome[:2] == (400, "EntityTooLarge")
 
 
 # Places
