@@ -35,7 +35,7 @@ def outline(events, log):
 
 def scrubbed(value):
     if isinstance(value, dict):
-        random = ("token", "run", "RequestId", "ExecutionName", "Name")
+        random = ("token", "run", "RequestId", "ExecutionName", "Name", "StartedTime", "StoppedTime")
         return {key: "<random>" if key in random else scrubbed(each) for key, each in value.items()}
     return [scrubbed(each) for each in value] if isinstance(value, list) else value
 

@@ -45,6 +45,8 @@ def handler(event, context):
     answer = fitting[0] if fitting else rest[min(number, len(rest)) - 1]
     while answer.get("after_s") and not os.path.exists("%%s/go-%%d" %% (HERE, number)):
         time.sleep(0.02)
+    if "lost" in answer:
+        os._exit(1)
     if "error" in answer:
         kind = type(answer["error"]["errorType"], (Exception,), {})
         raise kind(answer["error"]["errorMessage"])
@@ -84,7 +86,7 @@ def FUNCTIONS(folder):
 
 def played(answer):
     """Whether real code can give this answer."""
-    return "result" in answer or "text" in answer or "errorType" in answer.get("error", {})
+    return bool({"result", "text", "lost"} & answer.keys()) or "errorType" in answer.get("error", {})
 
 
 class Play:
@@ -226,6 +228,17 @@ def shown(events, play):
                 tokens[value] = told
         rows.append({key: event[key] for key in ("EventId", "ScheduleEventId", "StepName", "Type")})
         rows[-1]["EventDetail"] = body
+    lost = {
+        answer["lost"]
+        for answers in play.script.get("functions", {}).values()
+        for answer in answers
+        if "lost" in answer
+    }
+    for row in rows:
+        if lost and row["EventDetail"].get("error") == "FC.Unknown":
+            # How a real process is lost is told in other words.
+            assert row["EventDetail"]["cause"]
+            (row["EventDetail"]["cause"],) = lost
     text = json.dumps(rows)
     for token, name in tokens.items():
         text = text.replace(json.dumps(token), json.dumps(name))
@@ -265,7 +278,7 @@ def test_case(server, case):
         assert same_but_tokens(json.loads(output), expected["output"])
     else:
         assert output == ""
-        end = detail(events[-1])
+        end = rows[-1]["EventDetail"]
         assert (end.get("error"), end.get("cause")) == (expected["error"], expected["cause"])
     assert play.refused == [REFUSALS[name] for name in expected.get("refused", [])]
 
