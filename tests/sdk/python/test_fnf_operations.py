@@ -421,7 +421,7 @@ def test_report_after_a_stop(fnf, asked):
     assert fnf.refused("ReportTaskSucceeded", TaskToken=token, Output="{}")[:2] == (400, "TaskAlreadyCompleted")
 
 
-@pytest.mark.parametrize("output", ["[]", "text", "1", "{"])
+@pytest.mark.parametrize("output", ["[]", "text", "1", "{"], ids=["list", "text", "number", "broken"])
 def test_reports_that_are_no_object(fnf, asked, output):
     flow, token = asked
     assert fnf.refused("ReportTaskSucceeded", TaskToken=token, Output=output)[:2] == (400, "InvalidArgument")
