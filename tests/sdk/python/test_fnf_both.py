@@ -59,13 +59,17 @@ def test_two_hundred_of_each(fresh_server, tmp_path):
     starting.join(timeout=90)
     assert len(arns) == COUNT
 
-    def waits():
-        """How many of both are in their wait."""
-        words = set(log.read_text(encoding="utf-8").split())
-        resting = [arn for arn in arns.values() if server.history(arn)[-1]["EventType"] == "InvocationCompleted"]
-        return len(words) == COUNT and len(resting) == COUNT
+    pending = list(arns.values())
 
-    wait_for(waits, "all of them to wait", seconds=90)
+    def wait():
+        """Whether all of both are in their wait."""
+        while pending:
+            if server.history(pending[-1])[-1]["EventType"] != "InvocationCompleted":
+                return False
+            pending.pop()
+        return len(set(log.read_text(encoding="utf-8").split())) == COUNT
+
+    wait_for(wait, "all of them to wait", seconds=90)
     for name in arns:
         fnf.event("flow", name, "StepStarted", "pause")
     server.advance(f"{SECONDS}s")
