@@ -66,6 +66,16 @@ pub(crate) struct Holder<'k> {
     secret: SecretOf<'k>,
 }
 
+/// A session token that does not go with its key.
+pub(crate) enum BadToken {
+    /// The key is temporary and no token came.
+    Missing,
+    /// It is another key's, or the key has none.
+    Foreign,
+    /// Its last moment was then.
+    Expired(Timestamp),
+}
+
 enum SecretOf<'k> {
     Default,
     Key(&'k Secret),
@@ -140,28 +150,59 @@ impl Keyring {
         token: Option<&[u8]>,
         wall: Timestamp,
     ) -> Result<Holder<'_>, Refusal> {
-        if let Some(key) = self.extra.get(id) {
-            match (&key.token, token) {
-                (None, None) => {}
-                (Some(_), None) => return Err(Refusal::MissingToken { access_key_id: id.into() }),
-                (Some(own), Some(given)) if own.equals(given) => {}
-                (_, Some(_)) => return Err(Refusal::ForeignToken { access_key_id: id.into() }),
+        let access_key_id = || id.to_owned();
+        let Some(holder) = self.find(id, token) else {
+            return Err(match token {
+                Some(_) if id.starts_with("ASIA") => {
+                    Refusal::ForeignToken { access_key_id: access_key_id() }
+                }
+                _ => Refusal::UnknownKey { access_key_id: access_key_id() },
+            });
+        };
+        match self.check_token(id, token, wall) {
+            Ok(()) => Ok(holder),
+            Err(BadToken::Missing) => Err(Refusal::MissingToken { access_key_id: access_key_id() }),
+            Err(BadToken::Foreign) => Err(Refusal::ForeignToken { access_key_id: access_key_id() }),
+            Err(BadToken::Expired(expired)) => {
+                Err(Refusal::ExpiredToken { access_key_id: access_key_id(), expired })
             }
-            if let Some(expired) = key.expires.filter(|expires| wall > *expires) {
-                return Err(Refusal::ExpiredToken { access_key_id: id.into(), expired });
-            }
-            let (account, secret) = (key.account.clone(), SecretOf::Key(&key.secret));
-            return Ok(Holder { account, function: None, secret });
         }
-        match (built_in_account(id), token) {
-            (Some(account), None) => {
-                Ok(Holder { account, function: None, secret: SecretOf::Default })
-            }
-            (Some(_), Some(_)) => Err(Refusal::ForeignToken { access_key_id: id.into() }),
-            (None, Some(token)) if id.starts_with("ASIA") => self
-                .function_holder(id, token)
-                .ok_or_else(|| Refusal::ForeignToken { access_key_id: id.into() }),
-            (None, _) => Err(Refusal::UnknownKey { access_key_id: id.into() }),
+    }
+
+    /// Finds who holds the key `id`. The token only says which function's key it is, where it is one: whether it is the
+    /// key's own is for [`Keyring::check_token`].
+    pub(crate) fn find(&self, id: &str, token: Option<&[u8]>) -> Option<Holder<'_>> {
+        if let Some(key) = self.extra.get(id) {
+            let (account, secret) = (key.account.clone(), SecretOf::Key(&key.secret));
+            return Some(Holder { account, function: None, secret });
+        }
+        if let Some(account) = built_in_account(id) {
+            return Some(Holder { account, function: None, secret: SecretOf::Default });
+        }
+        self.function_holder(id, token?)
+    }
+
+    /// Whether `token` is what a key that was found must come with.
+    pub(crate) fn check_token(
+        &self,
+        id: &str,
+        token: Option<&[u8]>,
+        wall: Timestamp,
+    ) -> Result<(), BadToken> {
+        let Some(key) = self.extra.get(id) else {
+            // A function's key is found by its token alone, so there it was the right one.
+            let foreign = token.is_some() && built_in_account(id).is_some();
+            return if foreign { Err(BadToken::Foreign) } else { Ok(()) };
+        };
+        match (&key.token, token) {
+            (None, None) => {}
+            (Some(_), None) => return Err(BadToken::Missing),
+            (Some(own), Some(given)) if own.equals(given) => {}
+            (_, Some(_)) => return Err(BadToken::Foreign),
+        }
+        match key.expires {
+            Some(expires) if wall > expires => Err(BadToken::Expired(expires)),
+            _ => Ok(()),
         }
     }
 

@@ -325,7 +325,7 @@ impl Refusal {
 }
 
 /// What a stranger sent may hold line breaks, or escapes that a terminal would obey.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }
 

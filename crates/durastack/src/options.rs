@@ -1,8 +1,9 @@
 //! What the user can choose: by flag, by variable, in a file, in this order of precedence.
 
+use crate::throttle::Quotas;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use durastack_auth::{Key, Secret};
+use durastack_auth::{Key, Secret, aliyun::Vocabulary};
 use durastack_durable::RetryPolicy;
 use durastack_gate::Auth;
 use serde::Deserialize;
@@ -30,6 +31,9 @@ pub(crate) struct Flags {
     /// Whether signatures are verified [default: strict]
     #[arg(long, env = "DURASTACK_AUTH")]
     auth: Option<AuthMode>,
+    /// Quotas of requests: those that the clouds publish (`cloud`), none (`off`), or those in a file [default: off]
+    #[arg(long, env = "DURASTACK_THROTTLE", value_name = "cloud|off|FILE")]
+    throttle: Option<PathBuf>,
     /// Configuration file [default: durastack.toml in the working directory, if it is there]
     #[arg(long, env = "DURASTACK_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -48,6 +52,12 @@ pub(crate) struct Flags {
     /// An origin whose web pages may call this server; may be given several times
     #[arg(long, env = "DURASTACK_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     allow_origin: Vec<String>,
+    /// In whose words Alibaba Cloud's clients are refused [default: service]
+    #[arg(long, env = "DURASTACK_ALIYUN_ERRORS")]
+    aliyun_errors: Option<AliyunErrors>,
+    /// Whether a nonce of Alibaba Cloud's signatures counts once only [default: on]
+    #[arg(long, env = "DURASTACK_ALIYUN_NONCE")]
+    aliyun_nonce: Option<Switch>,
     /// How many function processes may run side by side; more invokes wait their turn [default: 16]
     #[arg(long, env = "DURASTACK_PROCESSES", value_name = "N")]
     processes: Option<usize>,
@@ -69,6 +79,15 @@ enum AuthMode {
     Strict,
     /// Not verified
     Off,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum AliyunErrors {
+    /// The service's own codes
+    Service,
+    /// Those of the gateway before it
+    Gateway,
 }
 
 /// How durastack's own log looks.
@@ -97,11 +116,14 @@ struct File {
     data: Option<PathBuf>,
     ephemeral: Option<bool>,
     auth: Option<AuthMode>,
+    throttle: Option<PathBuf>,
     ready_file: Option<PathBuf>,
     log_format: Option<LogFormat>,
     function_logs: Option<Switch>,
     allow_host: Vec<String>,
     allow_origin: Vec<String>,
+    aliyun_errors: Option<AliyunErrors>,
+    aliyun_nonce: Option<Switch>,
     processes: Option<usize>,
     python: Option<PathBuf>,
     node: Option<PathBuf>,
@@ -144,11 +166,14 @@ pub(crate) struct Options {
     /// `None`: a temporary folder.
     pub(crate) data: Option<PathBuf>,
     pub(crate) auth: Auth,
+    pub(crate) quotas: Quotas,
     pub(crate) ready_file: Option<PathBuf>,
     pub(crate) log_format: LogFormat,
     pub(crate) function_logs: bool,
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) allowed_origins: Vec<String>,
+    pub(crate) aliyun_errors: Vocabulary,
+    pub(crate) aliyun_nonce: bool,
     pub(crate) processes: usize,
     pub(crate) python: Option<PathBuf>,
     pub(crate) node: Option<PathBuf>,
@@ -187,11 +212,21 @@ impl Options {
                 AuthMode::Strict => Auth::Strict,
                 AuthMode::Off => Auth::Off,
             },
+            quotas: match (flags.throttle, file.throttle) {
+                (Some(written), _) => Quotas::chosen(&written, Path::new("")),
+                (None, Some(written)) => Quotas::chosen(&written, &base),
+                (None, None) => Quotas::default(),
+            },
             ready_file: flags.ready_file.or_else(|| in_file(file.ready_file)),
             log_format: flags.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
             function_logs: flags.function_logs.or(file.function_logs) != Some(Switch::Off),
             allowed_hosts: [flags.allow_host, file.allow_host].concat(),
             allowed_origins: [flags.allow_origin, file.allow_origin].concat(),
+            aliyun_errors: match flags.aliyun_errors.or(file.aliyun_errors) {
+                None | Some(AliyunErrors::Service) => Vocabulary::Service,
+                Some(AliyunErrors::Gateway) => Vocabulary::Gateway,
+            },
+            aliyun_nonce: flags.aliyun_nonce.or(file.aliyun_nonce) != Some(Switch::Off),
             processes,
             python: flags.python.or_else(|| in_file(file.python)),
             node: flags.node.or_else(|| in_file(file.node)),

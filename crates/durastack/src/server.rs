@@ -6,7 +6,7 @@ use durastack_driver::Clockwork;
 use durastack_edge::{Context, Handler};
 use durastack_gate::{Admitted, Gate, Service};
 use durastack_svc_lambda::Lambda;
-use durastack_wire::{Found, Op, Routes, coverage_markdown, unknown_operation};
+use durastack_wire::{Found, Op, Routes, coverage_markdown, rpc, unknown_operation};
 use http::{Request, Response, request::Parts};
 use std::sync::Arc;
 
@@ -51,6 +51,9 @@ impl Handler for Server {
                 return Some(admin::answer(&self.lambda, &self.clockwork, &request).await);
             }
             Ok(Admitted::Service { service, caller }) => (service, caller),
+            Ok(Admitted::Fnf(request)) => {
+                return request.frame().failure(&rpc::not_supported(&request.action));
+            }
             Err(refusal) => return Some(*refusal),
         };
         match service {
@@ -60,6 +63,12 @@ impl Handler for Server {
                 let (method, uri) = (request.method().clone(), request.uri().clone());
                 match self.routes.find(&method, &uri) {
                     Some(found) => {
+                        let (name, operation) = (service.signing_name(), found.op.name);
+                        let allowed =
+                            self.gate.throttle(name, operation, &caller, &request, &request_id);
+                        if let Err(refusal) = allowed {
+                            return Some(*refusal);
+                        }
                         self.routes.call(&self.lambda, found, request, caller, request_id).await
                     }
                     None => unknown_operation().render(&request_id),

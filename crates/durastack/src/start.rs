@@ -74,8 +74,12 @@ async fn serve(options: Options) -> Result<()> {
         auth: options.auth,
         allowed_hosts: options.allowed_hosts.clone(),
         allowed_origins: options.allowed_origins.clone(),
+        aliyun_errors: options.aliyun_errors,
+        aliyun_nonce: options.aliyun_nonce,
     };
-    let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?;
+    let routes = durastack_svc_lambda::routes();
+    let throttle = options.quotas.throttle(&routes, clock.clone())?;
+    let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?.throttled_by(throttle);
 
     let (logs, log_writer) = FunctionLogs::start(folder.join("logs"), options.function_logs)?;
     let logs = Arc::new(logs);
@@ -111,7 +115,7 @@ async fn serve(options: Options) -> Result<()> {
     let interrupted = interruptions(stop.clone())?;
     let server = Server {
         gate,
-        routes: durastack_svc_lambda::routes(),
+        routes,
         lambda: Arc::clone(&lambda),
         clockwork: Arc::new(Clockwork::new(clock.clone(), store.clone(), vec![driver.clone()])),
     };

@@ -33,11 +33,14 @@ pub enum Door<'a> {
     Service(Service),
     /// A service that is not, by the signing name in the credential's scope.
     Unbuilt(Cow<'a, str>),
-    /// Alibaba Cloud.
-    Alibaba,
+    /// Alibaba Cloud: whatever is asked of it, CloudFlow answers.
+    Fnf,
     /// Nobody here.
     Nowhere,
 }
+
+/// Headers that Alibaba's clients send beside a signature in the parameters, and instead of one with a bearer token.
+const RPC_HEADERS: [&str; 2] = ["x-acs-action", "x-acs-version"];
 
 /// How long a form may be to be searched for parameters: those that decide are short, and a form that is longer is not
 /// one of a client that is meant here.
@@ -64,7 +67,7 @@ impl<'a> Door<'a> {
             return Self::Admin;
         }
         if authorization(seen).is_some_and(|value| value.starts_with(b"ACS3-")) {
-            return Self::Alibaba;
+            return Self::Fnf;
         }
         if let Some(ScopeHint { service, .. }) = sigv4::scope_hint(&seen.signed()) {
             return match &*service {
@@ -77,10 +80,13 @@ impl<'a> Door<'a> {
         if is_lambda_path(path) {
             return Self::Service(Service::Lambda);
         }
+        if RPC_HEADERS.iter().any(|name| seen.headers.contains_key(*name)) {
+            return Self::Fnf;
+        }
         match parameter(seen, "Version").as_deref() {
-            Some("2019-03-15") => Self::Alibaba,
+            Some("2019-03-15") => Self::Fnf,
             Some("2011-06-15") => Self::Service(Service::Sts),
-            _ if parameter(seen, "Signature").is_some() => Self::Alibaba,
+            _ if parameter(seen, "Signature").is_some() => Self::Fnf,
             _ => Self::Nowhere,
         }
     }
@@ -111,25 +117,26 @@ pub(crate) fn operation(seen: &Seen<'_>) -> String {
 
 /// A parameter of the query, or of the form in the body.
 pub(crate) fn parameter<'a>(seen: &Seen<'a>, name: &str) -> Option<Cow<'a, str>> {
-    find(seen.uri.query().unwrap_or_default(), name).or_else(|| find(form(seen)?, name))
+    find(seen.uri.query().unwrap_or_default().as_bytes(), name).or_else(|| find(form(seen)?, name))
 }
 
-fn form<'a>(seen: &Seen<'a>) -> Option<&'a str> {
+fn form<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
     let content_type = seen.headers.get(header::CONTENT_TYPE)?.as_bytes();
     let is_form = content_type
         .get(..FORM.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(FORM.as_bytes()));
-    let body = seen.body.get(..seen.body.len().min(FORM_BYTES_MAX))?;
-    if is_form { std::str::from_utf8(body).ok() } else { None }
+    is_form.then(|| &seen.body[..seen.body.len().min(FORM_BYTES_MAX)])
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The parameters that decide hold letters, digits and hyphens: what is written otherwise is another one.
-fn find<'a>(pairs: &'a str, name: &str) -> Option<Cow<'a, str>> {
-    pairs.split('&').find_map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (key == name).then_some(Cow::Borrowed(value))
+/// The parameters that decide hold letters, digits and hyphens: what is written otherwise is another one. The rest of a
+/// form need not even be text.
+fn find<'a>(pairs: &'a [u8], name: &str) -> Option<Cow<'a, str>> {
+    pairs.split(|byte| *byte == b'&').find_map(|pair| {
+        let rest = pair.strip_prefix(name.as_bytes())?;
+        let value = if rest.is_empty() { rest } else { rest.strip_prefix(b"=")? };
+        Some(String::from_utf8_lossy(value))
     })
 }
 
@@ -198,12 +205,29 @@ mod tests {
 
     #[test]
     fn alibaba_is_told_by_its_parameters() {
-        check(Method::POST, "/", "ACS3-HMAC-SHA256 Credential=k", "", Door::Alibaba);
-        check(Method::GET, "/?Action=ListFlows&Version=2019-03-15", "", "", Door::Alibaba);
-        check(Method::GET, "/?Signature=x", "", "", Door::Alibaba);
-        check(Method::POST, "/", "", "Action=CreateFlow&Version=2019-03-15", Door::Alibaba);
-        check(Method::POST, "/", "", "Signature=x", Door::Alibaba);
+        check(Method::POST, "/", "ACS3-HMAC-SHA256 Credential=k", "", Door::Fnf);
+        check(Method::GET, "/?Action=ListFlows&Version=2019-03-15", "", "", Door::Fnf);
+        check(Method::GET, "/?Signature=x", "", "", Door::Fnf);
+        check(Method::POST, "/", "", "Action=CreateFlow&Version=2019-03-15", Door::Fnf);
+        check(Method::POST, "/", "", "Signature=x", Door::Fnf);
         check(Method::GET, "/?signature=x&Version=2019-03-16", "", "", Door::Nowhere);
+        check(Method::GET, "/?Signatures=x&Versio=2019-03-15", "", "", Door::Nowhere);
+    }
+
+    #[test]
+    fn alibaba_is_told_by_its_headers_and_by_forms_that_are_not_text() {
+        let uri = Uri::from_static("/?SignatureType=BEARERTOKEN");
+        for name in ["x-acs-action", "x-acs-version"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, "ListFlows".parse().unwrap());
+            let seen = Seen { method: &Method::GET, uri: &uri, headers: &headers, body: &[] };
+            assert_eq!(Door::of(&seen), Door::Fnf);
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, FORM.parse().unwrap());
+        let (method, uri, body) = (Method::POST, Uri::from_static("/"), b"a=\xFF&Signature=x");
+        let seen = Seen { method: &method, uri: &uri, headers: &headers, body };
+        assert_eq!(Door::of(&seen), Door::Fnf);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::{
 };
 use bytes::Bytes;
 use durastack_auth::Family;
-use durastack_wire::{Fault, WireError, query};
+use durastack_wire::{Fault, WireError, query, rpc};
 use http::{HeaderValue, Response, header};
 use serde_json::json;
 
@@ -46,8 +46,8 @@ pub(crate) enum Frame<'a> {
     Json { family: Family, prefix: &'static str, content_type: HeaderValue },
     /// XML.
     Query { namespace: &'static str },
-    /// Alibaba's `{"Code":…,"Message":…,"RequestId":…,"HostId":…}`.
-    Alibaba { host: &'a str },
+    /// Alibaba's `{"Code":…,"Message":…,"RequestId":…,"HostId":…}`. The parameters may name the request's id.
+    Rpc { host: &'a str, parameters: Option<rpc::Parameters> },
 }
 
 impl<'a> Frame<'a> {
@@ -56,10 +56,7 @@ impl<'a> Frame<'a> {
             Door::Admin | Door::Nowhere => Self::Own,
             Door::Service(Service::Lambda) => Self::RestJson,
             Door::Service(Service::Sts) => Self::Query { namespace: XML[0].1 },
-            Door::Alibaba => {
-                let host = seen.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-                Self::Alibaba { host: host.unwrap_or_default() }
-            }
+            Door::Fnf => Self::Rpc { host: seen.host(), parameters: seen.parameters().ok() },
             Door::Unbuilt(service) => Self::of_service(seen, service),
         }
     }
@@ -94,7 +91,7 @@ impl<'a> Frame<'a> {
                 let family = match self {
                     Self::Json { family, .. } => *family,
                     Self::Query { .. } => Family::Query,
-                    Self::Own | Self::RestJson | Self::Alibaba { .. } => Family::RestJson,
+                    Self::Own | Self::RestJson | Self::Rpc { .. } => Family::RestJson,
                 };
                 let (status, code) = (refusal.status(family), refusal.code(family));
                 let error = WireError::client(status, code, refusal.message(family));
@@ -107,8 +104,10 @@ impl<'a> Frame<'a> {
                 Frame::Own.error(&WireError::client(status, code, message), request_id)
             }
             Refused::NotBuilt { .. }
-            | Refused::AlibabaNotBuilt { .. }
             | Refused::TooLarge { .. }
+            | Refused::EntityTooLarge { .. }
+            | Refused::TooManyParameters(_)
+            | Refused::Aliyun { .. }
             | Refused::Nowhere => {
                 let error = WireError::client(status, code, message).fault(Fault::Unsaid);
                 self.error(&error, request_id)
@@ -132,11 +131,9 @@ impl<'a> Frame<'a> {
                 let body = json!({ "__type": format!("{prefix}{code}"), "message": message });
                 (content_type.clone(), body)
             }
-            Self::Alibaba { host } => {
-                let body = json!({
-                    "Code": code, "Message": message, "RequestId": request_id, "HostId": host,
-                });
-                (HeaderValue::from_static("application/json"), body)
+            Self::Rpc { host, parameters } => {
+                let request_id = &rpc::request_id(parameters.as_ref(), request_id);
+                return rpc::Frame { request_id, host }.failure(error).unwrap_or_default();
             }
         };
         let mut response = Response::new(Bytes::from(body.to_string()));

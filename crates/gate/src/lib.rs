@@ -3,6 +3,7 @@
 //! Everything happens before a service sees the request, in this order: `Host`, then `Origin`, then the door, then the
 //! signature, then whether the service is built. What a service makes of the request is not known here.
 
+mod aliyun;
 mod door;
 mod frame;
 mod hosts;
@@ -11,19 +12,25 @@ mod origins;
 mod refused;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 pub use door::{Door, Service};
 pub use hosts::BadHost;
 
 use bytes::Bytes;
 use door::Seen;
-use durastack_auth::{Keyring, Rules, sigv4};
+use durastack_auth::{
+    Keyring, Rules,
+    aliyun::{Nonces, Vocabulary},
+    sigv4,
+};
 use durastack_clock::{Clock, Timestamp};
 use durastack_names::{AccountId, Region};
-use durastack_wire::Caller;
+use durastack_throttle::Throttle;
+use durastack_wire::{Caller, rpc};
 use frame::Frame;
 use hosts::Hosts;
-use http::{HeaderMap, Method, Request, Response, Uri, request::Parts};
+use http::{HeaderMap, Method, Request, Response, Uri, header, request::Parts};
 use origins::Origins;
 use refused::Refused;
 use std::{net::SocketAddr, sync::Arc};
@@ -40,7 +47,7 @@ pub enum Auth {
 }
 
 /// What the user may choose.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Whether signatures are verified.
     pub auth: Auth,
@@ -48,6 +55,22 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Origins whose pages may call this server, such as `http://localhost:3000`.
     pub allowed_origins: Vec<String>,
+    /// In whose words Alibaba Cloud's clients are refused.
+    pub aliyun_errors: Vocabulary,
+    /// Whether a nonce of Alibaba Cloud's signatures counts once only; off for tools that record and replay.
+    pub aliyun_nonce: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            auth: Auth::default(),
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            aliyun_errors: Vocabulary::default(),
+            aliyun_nonce: true,
+        }
+    }
 }
 
 /// The gate of one server.
@@ -56,7 +79,11 @@ pub struct Gate {
     auth: Auth,
     hosts: Hosts,
     origins: Origins,
+    aliyun_errors: Vocabulary,
+    /// Absent where a nonce may come again.
+    nonces: Option<Nonces>,
     keys: Arc<Keyring>,
+    throttle: Throttle,
     clock: Clock,
 }
 
@@ -72,6 +99,8 @@ pub enum Admitted {
         /// Who sent it.
         caller: Caller,
     },
+    /// To CloudFlow, with its parameters read. The operation it names need not be one, nor the API version this one's.
+    Fnf(Box<rpc::Request>),
 }
 
 impl Gate {
@@ -83,7 +112,10 @@ impl Gate {
             auth: settings.auth,
             hosts: Hosts::new(&settings.allowed_hosts)?,
             origins: Origins::new(settings.allowed_origins),
+            aliyun_errors: settings.aliyun_errors,
+            nonces: settings.aliyun_nonce.then(Nonces::new),
             keys,
+            throttle: Throttle::off(clock.clone()),
             clock,
         })
     }
@@ -104,7 +136,7 @@ impl Gate {
     ) -> Result<Admitted, Box<Response<Bytes>>> {
         let seen = Seen::of_request(request);
         let door = Door::of(&seen);
-        self.decide(&seen, &door, peer)
+        self.decide(&seen, &door, peer, request_id)
             .map_err(|refused| Box::new(answer(&refused, &seen, &door, request_id)))
     }
 
@@ -113,6 +145,7 @@ impl Gate {
         seen: &Seen<'_>,
         door: &Door<'_>,
         peer: SocketAddr,
+        request_id: &str,
     ) -> Result<Admitted, Refused> {
         self.screen(seen.uri, seen.headers)?;
         match door {
@@ -139,7 +172,7 @@ impl Gate {
                     operation: door::operation(seen),
                 })
             }
-            Door::Alibaba => Err(Refused::AlibabaNotBuilt { action: door::operation(seen) }),
+            Door::Fnf => self.rpc_request(seen, request_id).map(Box::new).map(Admitted::Fnf),
             Door::Nowhere => Err(Refused::Nowhere),
         }
     }
@@ -199,6 +232,18 @@ impl<'a> Seen<'a> {
 
     fn of_head(head: &'a Parts) -> Self {
         Self { method: &head.method, uri: &head.uri, headers: &head.headers, body: &[] }
+    }
+
+    /// The `Host` header without scheme, which some clients send there; empty if there is none.
+    fn host(&self) -> &'a str {
+        let host = self.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        hosts::without_scheme(host.unwrap_or_default())
+    }
+
+    /// The parameters of the RPC protocol.
+    fn parameters(&self) -> Result<rpc::Parameters, rpc::TooMany> {
+        let query = self.uri.query().unwrap_or_default();
+        rpc::Parameters::read(query, self.headers, self.body)
     }
 
     /// The request as its signature covers it.

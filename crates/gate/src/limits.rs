@@ -13,6 +13,10 @@ const OTHER_BYTES_MAX: usize = 1024 * 1024;
 /// Bodies for services that are not built: they are read for their signature's sake.
 const UNBUILT_BYTES_MAX: usize = 6 * 1024 * 1024;
 
+/// Any request of CloudFlow.
+/// Source: its limits page, 1,024 KiB; error code `EntityTooLarge`.
+const FNF_BYTES_MAX: usize = 1024 * 1024;
+
 /// The payload of an asynchronous invoke.
 /// Source: Lambda developer guide, "Lambda quotas", invocation payload: 1 MB asynchronous.
 const EVENT_BYTES_MAX: usize = 1024 * 1024;
@@ -34,7 +38,8 @@ impl Gate {
                 op(service).map_or(OTHER_BYTES_MAX, |op| operation_bytes_max(op, &head.headers))
             }
             Door::Admin | Door::Nowhere => OTHER_BYTES_MAX,
-            Door::Unbuilt(_) | Door::Alibaba => UNBUILT_BYTES_MAX,
+            Door::Unbuilt(_) => UNBUILT_BYTES_MAX,
+            Door::Fnf => FNF_BYTES_MAX,
         }
     }
 
@@ -55,17 +60,20 @@ impl Gate {
         tracing::warn!(%peer, method = %head.method, path = head.uri.path(), length, "a body is too long");
         let found = match &door {
             Door::Service(service) => op(*service),
-            Door::Admin | Door::Unbuilt(_) | Door::Alibaba | Door::Nowhere => None,
+            Door::Admin | Door::Unbuilt(_) | Door::Fnf | Door::Nowhere => None,
         };
         let frame = Frame::of(&seen, &door);
         match found {
             Some(op) => frame.error(&operation_too_large(op, &head.headers, length), request_id),
             None => {
-                let limit = match door {
-                    Door::Unbuilt(_) | Door::Alibaba => UNBUILT_BYTES_MAX,
-                    Door::Admin | Door::Service(_) | Door::Nowhere => OTHER_BYTES_MAX,
+                let refused = match door {
+                    Door::Fnf => Refused::EntityTooLarge { limit: FNF_BYTES_MAX },
+                    Door::Unbuilt(_) => Refused::TooLarge { limit: UNBUILT_BYTES_MAX },
+                    Door::Admin | Door::Service(_) | Door::Nowhere => {
+                        Refused::TooLarge { limit: OTHER_BYTES_MAX }
+                    }
                 };
-                frame.refusal(&Refused::TooLarge { limit }, request_id)
+                frame.refusal(&refused, request_id)
             }
         }
     }

@@ -1,7 +1,9 @@
-//! Why a request does not pass, besides its signature: our own texts, each naming the flag that helps.
+//! Why a request does not pass: our own texts, each naming the flag that helps, and where those of the clouds are.
 
+use durastack_auth::aliyun::{self, Vocabulary};
+use durastack_wire::rpc;
 use http::StatusCode;
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 /// How much of what the client sent is repeated to it, in characters.
 const ECHO_MAX: usize = 200;
@@ -21,28 +23,32 @@ pub(crate) enum Refused {
     Nowhere,
     #[error("{} is not built, so neither is its operation {}", echo(service), echo(operation))]
     NotBuilt { service: String, operation: String },
-    #[error("Alibaba Cloud's APIs are not built, so neither is {}", echo(action))]
-    AlibabaNotBuilt { action: String },
     #[error("the body is longer than {limit} bytes")]
     TooLarge { limit: usize },
+    #[error("the body is longer than {limit} bytes")]
+    EntityTooLarge { limit: usize },
+    #[error(transparent)]
+    TooManyParameters(rpc::TooMany),
     #[error(transparent)]
     Signature(durastack_auth::Refusal),
+    #[error("{refusal}")]
+    Aliyun { refusal: aliyun::Refusal, vocabulary: Vocabulary },
 }
 
 /// A refusal that is no service's, as JSON of our own has it.
 pub(crate) struct Own {
     pub(crate) status: StatusCode,
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     pub(crate) message: String,
 }
 
 impl Refused {
     /// The answer where no cloud has one; a signature's refusal is always told by the service.
     pub(crate) fn own(&self) -> Own {
-        let (status, code, message) = match self {
+        let (status, code, message): (_, Cow<'static, str>, _) = match self {
             Self::Host { host } => (
                 StatusCode::FORBIDDEN,
-                "HostNotAllowed",
+                "HostNotAllowed".into(),
                 format!(
                     "The Host header names '{}', which is not one of this server's names. Start durastack with \
                      --allow-host NAME if it is called by that name.",
@@ -51,7 +57,7 @@ impl Refused {
             ),
             Self::Origin { origin } => (
                 StatusCode::FORBIDDEN,
-                "OriginNotAllowed",
+                "OriginNotAllowed".into(),
                 format!(
                     "Web pages of '{}' may not call this server. Start durastack with --allow-origin ORIGIN if \
                      you trust all of that site's pages.",
@@ -60,44 +66,53 @@ impl Refused {
             ),
             Self::CrossSite => (
                 StatusCode::FORBIDDEN,
-                "OriginNotAllowed",
+                "OriginNotAllowed".into(),
                 "Web pages of other sites may not call this server. Start durastack with --allow-origin ORIGIN \
                  if you trust all pages of the site that did."
                     .to_owned(),
             ),
             Self::AdminFromAfar { .. } => (
                 StatusCode::FORBIDDEN,
-                "PeerNotAllowed",
+                "PeerNotAllowed".into(),
                 "Admin calls that change something are accepted from the machine that durastack runs on only."
                     .to_owned(),
             ),
             Self::Nowhere => (
                 StatusCode::NOT_FOUND,
-                "NotFound",
+                "NotFound".into(),
                 "Nothing is served at this path for a request without an AWS signature.".to_owned(),
             ),
             Self::NotBuilt { service, operation } => (
                 StatusCode::NOT_IMPLEMENTED,
-                "NotImplemented",
+                "NotImplemented".into(),
                 format!(
                     "durastack does not build the service {} yet, so it cannot answer {}",
                     echo(service),
                     echo(operation)
                 ),
             ),
-            Self::AlibabaNotBuilt { action } => (
-                StatusCode::NOT_IMPLEMENTED,
-                "ActionNotSupported",
-                format!("durastack does not build Alibaba Cloud's APIs yet, so it cannot answer {}", echo(action)),
-            ),
             Self::TooLarge { limit } => (
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "RequestEntityTooLargeException",
+                "RequestEntityTooLargeException".into(),
                 format!("Request must be smaller than {limit} bytes"),
+            ),
+            // Source: error table of the API, `EntityTooLarge` and `InvalidArgument`.
+            Self::EntityTooLarge { limit } => (
+                StatusCode::BAD_REQUEST,
+                "EntityTooLarge".into(),
+                format!("The payload size exceeds maximum allowed size ({limit} bytes)."),
+            ),
+            Self::TooManyParameters(too_many) => {
+                (StatusCode::BAD_REQUEST, "InvalidArgument".into(), too_many.to_string())
+            }
+            Self::Aliyun { refusal, vocabulary } => (
+                refusal.status(*vocabulary),
+                refusal.code(*vocabulary),
+                refusal.message(*vocabulary),
             ),
             Self::Signature(refusal) => (
                 refusal.status(durastack_auth::Family::RestJson),
-                refusal.code(durastack_auth::Family::RestJson),
+                refusal.code(durastack_auth::Family::RestJson).into(),
                 refusal.message(durastack_auth::Family::RestJson),
             ),
         };

@@ -15,9 +15,12 @@ use std::{
 };
 
 const PYTHON: &str = include_str!("bootstraps/bootstrap.py");
+const PYTHON_FC: &str = include_str!("bootstraps/fc.py");
+const PYTHON_RUNTIME: &str = include_str!("bootstraps/durastack_runtime.py");
 const NODE: &str = include_str!("bootstraps/bootstrap.mjs");
 const NODE_CALLBACK: &str = include_str!("bootstraps/callback.mjs");
 const NODE_CLIENT: &str = include_str!("bootstraps/client.mjs");
+const NODE_FC: &str = include_str!("bootstraps/fc.mjs");
 const NODE_CONSOLE: &str = include_str!("bootstraps/console.mjs");
 const NODE_LOADER: &str = include_str!("bootstraps/loader.mjs");
 
@@ -33,9 +36,12 @@ impl Bootstraps {
     pub(crate) fn unpack(run: &Path, start_folder: PathBuf) -> io::Result<Self> {
         let files = [
             ("bootstrap.py", PYTHON),
+            ("fc.py", PYTHON_FC),
+            ("durastack_runtime.py", PYTHON_RUNTIME),
             ("bootstrap.mjs", NODE),
             ("callback.mjs", NODE_CALLBACK),
             ("client.mjs", NODE_CLIENT),
+            ("fc.mjs", NODE_FC),
             ("console.mjs", NODE_CONSOLE),
             ("loader.mjs", NODE_LOADER),
         ];
@@ -57,8 +63,8 @@ impl Bootstraps {
         Ok(Self { folder, start_folder })
     }
 
-    /// Program arguments for an interpreter.
-    pub(crate) fn arguments(&self, language: &Language) -> Vec<OsString> {
+    /// Program arguments for an interpreter, for Lambda's contract.
+    pub(crate) fn lambda(&self, language: &Language) -> Vec<OsString> {
         match language {
             Language::Python(_) => vec![self.folder.join("bootstrap.py").into()],
             Language::Node(_) => {
@@ -66,6 +72,16 @@ impl Bootstraps {
             }
             Language::Provided => Vec::new(),
         }
+    }
+
+    /// Program arguments for an interpreter, for Function Compute's contract.
+    pub(crate) fn function_compute(&self, language: &Language, facts: String) -> Vec<OsString> {
+        let file = match language {
+            Language::Python(_) => "fc.py",
+            Language::Node(_) => "fc.mjs",
+            Language::Provided => return Vec::new(),
+        };
+        vec![self.folder.join(file).into(), facts.into()]
     }
 }
 

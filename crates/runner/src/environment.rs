@@ -2,10 +2,12 @@
 
 use crate::{
     bootstrap::{self, Bootstraps},
+    contract::Contract,
     function::{EnvironmentKey, Function, Logs, Refusal},
     groups::Groups,
     http,
     interpreter::{Interpreter, Interpreters, Language},
+    lines::Lines,
     output::Output,
     platform::Platform,
     pool::Slot,
@@ -115,11 +117,11 @@ impl Environment {
     pub(crate) fn new(function: Arc<Function>, shared: Arc<Shared>, slot: Slot) -> Self {
         let id =
             shared.entropy.lock().unwrap_or_else(PoisonError::into_inner).uuid().replace('-', "");
-        let name = function.arn.name.as_str();
+        let (name, version) = (function.contract.name(), function.contract.version());
         // In a group of its own choice, a stream names its function.
-        let owner = if function.log_group == format!("/aws/lambda/{name}") { "" } else { name };
+        let owner = if function.log_group == format!("/aws/lambda/{name}") { "" } else { &name };
         let date = shared.clock.wall().date_slashed();
-        let stream = format!("{date}/{owner}[{}]{id}", function.version);
+        let stream = format!("{date}/{owner}[{version}]{id}");
         let tap = Arc::new(Tap::new(
             Arc::clone(&function),
             stream.clone(),
@@ -139,17 +141,25 @@ impl Environment {
     }
 
     /// Writes platform lines.
-    pub(crate) fn platform(&self) -> Platform<'_> {
-        Platform { function: &self.function, stream: &self.stream, now: self.shared.clock.wall() }
+    pub(crate) fn lines(&self) -> Lines<'_> {
+        let (function, stream) = (&*self.function, self.stream.as_str());
+        match &function.contract {
+            Contract::Lambda(identity) => {
+                let now = self.shared.clock.wall();
+                Lines::Lambda(Platform { function, identity, stream, now })
+            }
+            Contract::FunctionCompute(identity) => Lines::FunctionCompute(function, identity),
+        }
     }
 
-    /// Starts the process.
+    /// Starts the process, for the invocation that waits for it.
     pub(crate) async fn start(
         &mut self,
         language: &Language,
         interpreter: Option<&Interpreter>,
+        request_id: &str,
     ) -> Result<(), Refusal> {
-        self.try_start(language, interpreter)
+        self.try_start(language, interpreter, request_id)
             .await
             .map_err(|error| Refusal::System(error.to_string()))
     }
@@ -158,6 +168,7 @@ impl Environment {
         &mut self,
         language: &Language,
         interpreter: Option<&Interpreter>,
+        request_id: &str,
     ) -> io::Result<()> {
         let shared = &self.shared;
         for folder in ["home", "tmp"] {
@@ -168,7 +179,7 @@ impl Environment {
         }
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?.to_string();
-        let variables = Surroundings {
+        let surroundings = Surroundings {
             function: &self.function,
             language,
             interpreter,
@@ -178,11 +189,21 @@ impl Environment {
             start_folder: &shared.start_folder,
             log_stream: &self.stream,
             scratch: &self.scratch.0,
-        }
-        .variables();
+        };
+        let (variables, arguments) = match &self.function.contract {
+            Contract::Lambda(identity) => {
+                (surroundings.lambda(identity), shared.bootstraps.lambda(language))
+            }
+            Contract::FunctionCompute(identity) => (
+                surroundings.function_compute(identity),
+                shared
+                    .bootstraps
+                    .function_compute(language, surroundings.facts(identity, request_id)),
+            ),
+        };
         let start = Start {
             program: bootstrap::program(&self.function, interpreter),
-            arguments: shared.bootstraps.arguments(language),
+            arguments,
             directory: self.function.code.clone(),
             variables,
             takes_socket: *language != Language::Provided,
@@ -244,14 +265,13 @@ impl Environment {
         }
     }
 
-    /// The most memory that the process has used, in megabytes, where the system tells.
-    pub(crate) fn memory_mb(&self) -> Option<u64> {
+    /// The most memory that the process has used, in kilobytes, where the system tells.
+    pub(crate) fn memory_kb(&self) -> Option<u64> {
         let process = self.running.as_ref()?.process.id();
         let status = std::fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero()));
         let line =
             status.ok()?.lines().find_map(|l| l.strip_prefix("VmHWM:").map(str::to_owned))?;
-        let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-        Some(kilobytes.div_ceil(1024))
+        line.trim().trim_end_matches("kB").trim().parse().ok()
     }
 
     /// Kills the whole group at once; what it printed before becomes lines.

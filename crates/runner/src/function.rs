@@ -1,8 +1,8 @@
 //! What is run, with what, and how it ended: the types that callers share with the runner.
 
+use crate::contract::Contract;
 use bytes::Bytes;
 use durastack_clock::Timestamp;
-use durastack_names::{FunctionArn, Version};
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 /// Which processes may serve an invocation: equal keys share warm environments.
@@ -16,33 +16,32 @@ pub struct EnvironmentKey(pub String);
 pub struct Function {
     /// See [`EnvironmentKey`].
     pub key: EnvironmentKey,
-    /// Unqualified.
-    pub arn: FunctionArn,
-    /// Which version runs.
-    pub version: Version,
-    /// As configured: `python3.13`, `nodejs22.x`, `provided.al2023`.
+    /// By whose rules it is called, and who it is there.
+    pub contract: Contract,
+    /// As configured: `python3.13`, `nodejs22.x`, `provided.al2023`; for Function Compute `python3.10`, `nodejs20`.
     pub runtime: String,
     /// As configured; free text for `provided`.
     pub handler: String,
-    /// The unpacked package: working directory and `LAMBDA_TASK_ROOT`. Absolute.
+    /// The unpacked package: working directory, `LAMBDA_TASK_ROOT` and `FC_FUNC_CODE_PATH`. Absolute.
     pub code: PathBuf,
     /// Wall time that one invocation may take.
     pub timeout: Duration,
     /// Megabytes, as configured. Told to the function and reported; not enforced.
     pub memory_mb: u32,
-    /// The user's variables. Reserved names are overridden, names that begin with `_` are dropped.
+    /// The user's variables. Reserved names are overridden or dropped, for Lambda also those that begin with `_`.
     pub environment: BTreeMap<String, String>,
-    /// `/aws/lambda/<name>` unless configured otherwise.
+    /// Lambda: `/aws/lambda/<name>` unless configured otherwise. For Function Compute any name.
     pub log_group: String,
-    /// Shape of platform lines and, in the bootstraps, of records.
+    /// Shape of platform lines and, in the bootstraps, of records. Lambda's alone.
     pub log_format: LogFormat,
-    /// `TRACE` … `FATAL`, if configured.
+    /// `TRACE` … `FATAL`, if configured. Lambda's alone.
     pub log_level: Option<String>,
     /// What the function signs its own calls with.
     pub credentials: Credentials,
 }
 
-/// Key pair and token of a function's role.
+/// Key pair and token of a function's role. Function Compute's go by other names (`ALIBABA_CLOUD_ACCESS_KEY_ID` and so
+/// on), and what is empty is absent there.
 #[derive(Clone, Default)]
 pub struct Credentials {
     /// `AWS_ACCESS_KEY_ID`.
@@ -89,7 +88,7 @@ pub struct Invocation {
     pub request_id: String,
     /// Handed to the function byte for byte.
     pub event: Bytes,
-    /// The ARN as invoked, with the qualifier if one was given.
+    /// The ARN as invoked, with the qualifier if one was given. Lambda functions are told it.
     pub invoked_arn: String,
     /// JSON text: the caller's header after base64.
     pub client_context: Option<String>,
@@ -121,11 +120,13 @@ pub struct Finished {
 pub enum Outcome {
     /// The function's answer, unchanged; need not be JSON.
     Response(Bytes),
-    /// The function failed; for the caller this is a success with `X-Amz-Function-Error: Unhandled`.
+    /// The function failed; for the caller this is a success with `X-Amz-Function-Error: Unhandled`, or with
+    /// `X-Fc-Error-Type`.
     FunctionError {
         /// The payload: as posted, or made by the service.
         document: Bytes,
-        /// `errorType` of the document; empty if it has none.
+        /// `errorType` of the document; empty if it has none: from Function Compute that is a process that ended, an
+        /// overrun time or an answer that is none.
         error_type: String,
         /// `errorMessage` of the document; empty if it has none.
         message: String,
@@ -145,6 +146,12 @@ pub enum Refusal {
          custom runtime (provided.al2023 with a bootstrap in the package)"
     )]
     Runtime(String),
+    /// No bootstrap for this runtime of Function Compute.
+    #[error(
+        "durastack cannot run '{0}' for Function Compute yet: it runs python3, python3.* and nodejs*; custom runtimes \
+         and containers serve HTTP by themselves, which it does not call"
+    )]
+    FunctionComputeRuntime(String),
     /// No interpreter.
     #[error("no interpreter for '{runtime}' was found ({looked_at}): {advice}")]
     Interpreter {
@@ -169,10 +176,10 @@ pub trait Logs: Send + Sync + 'static {
 /// One log event.
 #[derive(Debug, Clone, Copy)]
 pub struct LogLine<'a> {
-    /// Unqualified.
-    pub function: &'a FunctionArn,
-    /// Which version runs.
-    pub version: Version,
+    /// [`Contract::name`].
+    pub function: &'a str,
+    /// [`Contract::version`].
+    pub version: &'a str,
     /// Log group.
     pub group: &'a str,
     /// Log stream: one per environment.
@@ -192,8 +199,34 @@ pub struct LogLine<'a> {
 /// Whose line a log line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineKind {
-    /// START, END, REPORT and their like.
+    /// START, END, REPORT, `FC Invoke Start` and their like.
     Platform,
     /// The function's output.
     Application,
+}
+
+#[cfg(test)]
+impl Function {
+    /// A Lambda function that is nowhere.
+    pub(crate) fn sample(runtime: &str) -> Self {
+        use crate::contract::LambdaIdentity;
+        use durastack_names::Version;
+        Self {
+            key: EnvironmentKey("k".into()),
+            contract: Contract::Lambda(LambdaIdentity {
+                arn: "arn:aws:lambda:eu-west-1:000000000000:function:f".parse().unwrap(),
+                version: Version::Number(3),
+            }),
+            runtime: runtime.into(),
+            handler: "app.handler".into(),
+            code: "/code".into(),
+            timeout: Duration::from_secs(3),
+            memory_mb: 128,
+            environment: BTreeMap::new(),
+            log_group: "/aws/lambda/f".into(),
+            log_format: LogFormat::Text,
+            log_level: None,
+            credentials: Credentials::default(),
+        }
+    }
 }

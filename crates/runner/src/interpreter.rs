@@ -1,6 +1,9 @@
 //! Which interpreter runs a function: found where the user's project keeps it, asked once for its version.
 
-use crate::function::Refusal;
+use crate::{
+    contract::Contract,
+    function::{Function, Refusal},
+};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -24,7 +27,31 @@ pub(crate) enum Language {
 }
 
 impl Language {
-    /// Reads `Runtime`.
+    /// Of a function, by its contract's runtimes.
+    pub(crate) fn of_function(function: &Function) -> Result<Self, Refusal> {
+        match function.contract {
+            Contract::Lambda(_) => Self::of(&function.runtime),
+            Contract::FunctionCompute(_) => Self::of_function_compute(&function.runtime),
+        }
+    }
+
+    /// Reads the `runtime` of Function Compute: `python3`, which is some version 3, `python3.10`, `nodejs16`.
+    fn of_function_compute(runtime: &str) -> Result<Self, Refusal> {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if let Some(version) = runtime.strip_prefix("python")
+            && version.strip_prefix('3').is_some_and(|rest| {
+                rest.is_empty() || rest.strip_prefix('.').is_some_and(is_number)
+            })
+        {
+            Ok(Self::Python(version.to_owned()))
+        } else if let Some(version) = runtime.strip_prefix("nodejs").filter(|v| is_number(v)) {
+            Ok(Self::Node(version.to_owned()))
+        } else {
+            Err(Refusal::FunctionComputeRuntime(runtime.to_owned()))
+        }
+    }
+
+    /// Reads Lambda's `Runtime`.
     pub(crate) fn of(runtime: &str) -> Result<Self, Refusal> {
         let version = |rest: &str| rest.trim_end_matches(".x").to_owned();
         if let Some(rest) = runtime.strip_prefix("python").filter(|r| r.starts_with('3')) {
@@ -195,6 +222,28 @@ mod tests {
         check("provided.al2023", Ok(Language::Provided));
         check("java21", Err(Refusal::Runtime("java21".into())));
         check("python2.7", Err(Refusal::Runtime("python2.7".into())));
+    }
+
+    #[test]
+    fn runtimes_of_function_compute_name_their_language() {
+        let check = |runtime, expected| {
+            assert_eq!(Language::of_function_compute(runtime).ok(), expected, "{runtime}");
+        };
+        check("python3", Some(Language::Python("3".into())));
+        check("python3.10", Some(Language::Python("3.10".into())));
+        check("nodejs16", Some(Language::Node("16".into())));
+        for other in [
+            "python2.7",
+            "python3.",
+            "python33",
+            "nodejs",
+            "nodejs18.x",
+            "custom",
+            "custom.debian10",
+            "java11",
+        ] {
+            check(other, None);
+        }
     }
 
     #[test]

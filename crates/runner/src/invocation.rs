@@ -2,19 +2,18 @@
 
 use crate::{
     bootstrap,
+    contract::{Contract, FcIdentity},
     environment::{Environment, Happening, Shared},
+    failure::{Failure, Failures, function_error},
     function::{Finished, Function, Invocation, Outcome, Refusal},
     interpreter::{Interpreter, Language},
-    platform::{Status, log_error_type},
+    platform::Status,
     pool::{Grant, Pool},
     process::exit_words,
-    runtime_api::{Event, Invalid, Posted, RESPONSE_BYTES_MAX, Work},
+    runtime_api::{Event, Work},
 };
-use bytes::Bytes;
 use durastack_clock::Stopwatch;
-use serde::{Deserialize, Serialize};
 use std::{
-    process::ExitStatus,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -25,95 +24,6 @@ use tokio::sync::oneshot;
 const NEXT_WAIT_MAX: Duration = Duration::from_millis(100);
 /// How long a process that reported a failed initialisation may take to end by itself.
 const INIT_EXIT_WAIT_MAX: Duration = Duration::from_millis(200);
-
-/// A failure that is the function's, with the document that its caller gets.
-#[derive(Debug)]
-struct Failure {
-    document: Bytes,
-    status: Status,
-}
-
-/// A document as the service makes it; the order of its members is the service's.
-#[derive(Serialize)]
-struct Made<'a> {
-    #[serde(rename = "errorType")]
-    error_type: &'a str,
-    #[serde(rename = "errorMessage")]
-    message: &'a str,
-}
-
-/// What is read of a posted document; anything else in it is nobody's business here.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Read {
-    #[serde(rename = "errorType")]
-    error_type: Option<String>,
-    #[serde(rename = "errorMessage")]
-    message: Option<String>,
-}
-
-impl Failure {
-    fn made(error_type: &str, message: &str, status: Status) -> Self {
-        let document = serde_json::to_vec(&Made { error_type, message }).unwrap_or_default();
-        Self { document: document.into(), status }
-    }
-
-    fn runtime(error_type: &str, request_id: &str, words: &str) -> Self {
-        let message = format!("RequestId: {request_id} Error: {words}");
-        Self::made(error_type, &message, Status::Error(error_type.to_owned()))
-    }
-
-    fn exit(request_id: &str, status: std::io::Result<ExitStatus>) -> Self {
-        let words = match status {
-            Ok(status) => exit_words(status),
-            Err(error) => format!("Runtime exited with error: {error}"),
-        };
-        Self::runtime("Runtime.ExitError", request_id, &words)
-    }
-
-    fn timeout(request_id: &str, limit: Duration) -> Self {
-        let message = format!(
-            "RequestId: {request_id} Error: Task timed out after {:.2} seconds",
-            limit.as_secs_f64()
-        );
-        Self::made("Sandbox.Timedout", &message, Status::Timeout)
-    }
-
-    fn invalid(request_id: &str, invalid: Invalid) -> Self {
-        match invalid {
-            Invalid::TooLarge => {
-                let kind = "Function.ResponseSizeTooLarge";
-                let message = format!(
-                    "Response payload size exceeded maximum allowed payload size ({RESPONSE_BYTES_MAX} bytes)."
-                );
-                Self::made(kind, &message, Status::Error(kind.to_owned()))
-            }
-            Invalid::Truncated => Self::runtime(
-                "Runtime.TruncatedResponse",
-                request_id,
-                "HTTP request detected as truncated",
-            ),
-            Invalid::Mode => Self::runtime(
-                "Runtime.InvalidResponseModeHeader",
-                request_id,
-                "Invalid function response mode",
-            ),
-        }
-    }
-
-    fn outcome(self) -> Outcome {
-        function_error(self.document)
-    }
-}
-
-fn function_error(document: Bytes) -> Outcome {
-    let read: Read = serde_json::from_slice(&document).unwrap_or_default();
-    Outcome::FunctionError {
-        document,
-        error_type: read.error_type.unwrap_or_default(),
-        message: read.message.unwrap_or_default(),
-    }
-}
 
 /// Runs one invocation to its end, whoever still waits for the answer.
 pub(crate) async fn perform(
@@ -216,14 +126,19 @@ impl Way {
             match self.init(&mut environment).await {
                 Init::Ready { init, spent } => (init, spent),
                 Init::Failed(failure, took) => {
-                    self.start_line(&environment);
-                    let log_tail = self.end_lines(&environment, took, None, &failure.status).await;
+                    let status = &failure.status;
+                    let log_tail = if environment.lines().failed_start_is_an_invocation() {
+                        self.start_line(&environment);
+                        self.end_lines(&environment, took, None, status).await
+                    } else {
+                        self.report_line(&environment, took, None, status)
+                    };
                     drop(environment);
                     let outcome = failure.outcome();
                     return deliver(answer, Finished { outcome, log_tail, duration: took });
                 }
                 Init::Refused(refusal) => {
-                    tracing::warn!(function = %self.function.arn, %refusal, "a function cannot be run");
+                    tracing::warn!(function = %self.function.contract, %refusal, "a function cannot be run");
                     let log_tail = environment.tap.tail();
                     let outcome = Outcome::Refused(refusal);
                     return deliver(
@@ -243,7 +158,10 @@ impl Way {
             biased;
             () = self.shared.stop.cancelled() => End::Stopped,
             end = self.answer(&mut environment) => end,
-            () = &mut deadline => End::Failed(Failure::timeout(request_id, self.function.timeout)),
+            () = &mut deadline => {
+                let memory_kb = environment.memory_kb();
+                End::Failed(self.failures().timeout(self.function.timeout, memory_kb))
+            }
         };
         let mut took = watch.elapsed();
         let (outcome, status) = match end {
@@ -252,7 +170,7 @@ impl Way {
             End::Failed(Failure { document, status }) => (function_error(document), status),
         };
         let mut after = After::Gone;
-        if status == Status::Timeout {
+        if matches!(status, Status::Timeout(_)) {
             environment.kill().await;
         } else if environment.is_running() {
             after = tokio::select! {
@@ -266,7 +184,7 @@ impl Way {
         }
         let duration = match status {
             // The real service reports the configured time.
-            Status::Timeout => self.function.timeout,
+            Status::Timeout(_) => self.function.timeout,
             Status::Success | Status::Error(_) => took + spent,
         };
         let log_tail = self.end_lines(&environment, duration, init, &status).await;
@@ -305,30 +223,35 @@ impl Way {
 
     /// Waits for the answer, of whichever kind.
     async fn answer(&self, environment: &mut Environment) -> End {
-        let request_id = &self.invocation.request_id;
+        let (failures, watch) = (self.failures(), Stopwatch::start());
         loop {
             match environment.happening().await {
                 Happening::Called(Event::Response(bytes)) => {
                     return End::Answered(Outcome::Response(bytes));
                 }
                 Happening::Called(Event::Error(posted)) => {
-                    return End::Answered(function_error(posted.document));
+                    // To Lambda this is the function's own business.
+                    return match self.function.contract {
+                        Contract::Lambda(_) => End::Answered(function_error(posted.document)),
+                        Contract::FunctionCompute(_) => End::Failed(failures.posted(posted)),
+                    };
                 }
                 Happening::Called(Event::Invalid(invalid)) => {
-                    return End::Failed(Failure::invalid(request_id, invalid));
+                    return End::Failed(failures.invalid(invalid));
                 }
                 // The `next` that took this work, from the time when it was not yet there.
                 Happening::Called(Event::Next | Event::InitError(_)) => {}
                 Happening::Exited(status) => {
+                    let took = watch.elapsed();
                     environment.kill().await;
-                    return End::Failed(Failure::exit(request_id, status));
+                    return End::Failed(failures.exit(status, took));
                 }
             }
         }
     }
 
     async fn init(&self, environment: &mut Environment) -> Init {
-        let language = match Language::of(&self.function.runtime) {
+        let language = match Language::of_function(&self.function) {
             Ok(language) => language,
             Err(refusal) => return Init::Refused(refusal),
         };
@@ -342,38 +265,43 @@ impl Way {
                 }
             }
         };
-        environment.tap.platform(&environment.platform().init_start());
+        let request_id = &self.invocation.request_id;
+        if let Some(line) = environment.lines().init_start(request_id) {
+            environment.tap.platform(&line);
+        }
         if let Some(found) = interpreter.as_ref().filter(|i| !i.suits(&language)) {
             self.warn(environment, found);
         }
         if language == Language::Provided
             && let Some(words) = bootstrap::provided_fault(&self.function.code)
         {
-            let id = &self.invocation.request_id;
-            let failure = Failure::runtime("Runtime.InvalidEntrypoint", id, words);
+            let failure = self.failures().runtime("Runtime.InvalidEntrypoint", words);
             return Init::Failed(failure, Duration::ZERO);
         }
         let interpreter = interpreter.as_ref();
         let (failure, took) =
-            match self.attempt(environment, &language, interpreter, self.shared.init_max).await {
+            match self.attempt(environment, &language, interpreter, self.init_max()).await {
                 Attempt::Ready(took) => {
+                    if let Some(line) = environment.lines().init_end(request_id) {
+                        environment.flush().await;
+                        environment.tap.platform(&line);
+                    }
                     return Init::Ready { init: Some(took), spent: Duration::ZERO };
                 }
                 Attempt::Failed(failure, took) => (failure, took),
                 Attempt::Refused(refusal) => return Init::Refused(refusal),
                 Attempt::Stopped => return Init::Stopped,
             };
-        let report = environment.platform().init_report(took, "init", &failure.status);
-        environment.tap.platform(&report);
-        if !self.shared.init_retry {
+        self.init_report(environment, took, "init", &failure);
+        // Function Compute says so at once.
+        if !self.shared.init_retry || !matches!(self.function.contract, Contract::Lambda(_)) {
             return Init::Failed(failure, took);
         }
         // As on the real service, the second try is part of the invocation.
         match self.attempt(environment, &language, interpreter, self.function.timeout).await {
             Attempt::Ready(spent) => Init::Ready { init: None, spent },
             Attempt::Failed(failure, took) => {
-                let report = environment.platform().init_report(took, "invoke", &failure.status);
-                environment.tap.platform(&report);
+                self.init_report(environment, took, "invoke", &failure);
                 Init::Failed(failure, took)
             }
             Attempt::Refused(refusal) => Init::Refused(refusal),
@@ -389,9 +317,10 @@ impl Way {
         interpreter: Option<&Interpreter>,
         limit: Duration,
     ) -> Attempt {
-        let request_id = &self.invocation.request_id;
+        let failures = self.failures();
         let watch = Stopwatch::start();
-        if let Err(refusal) = environment.start(language, interpreter).await {
+        let started = environment.start(language, interpreter, failures.request_id).await;
+        if let Err(refusal) = started {
             return Attempt::Refused(refusal);
         }
         let happening = tokio::select! {
@@ -399,27 +328,55 @@ impl Way {
             () = self.shared.stop.cancelled() => return Attempt::Stopped,
             happening = environment.happening() => happening,
             () = tokio::time::sleep(limit) => {
+                let memory_kb = environment.memory_kb();
                 environment.kill().await;
-                return Attempt::Failed(Failure::timeout(request_id, limit), limit);
+                return Attempt::Failed(failures.init_timeout(limit, memory_kb), limit);
             }
         };
         let failure = match happening {
-            Happening::Called(Event::InitError(Posted { document, header_type })) => {
+            Happening::Called(Event::InitError(posted)) => {
                 // It ends by itself, and may have something to say on the way.
                 tokio::time::timeout(INIT_EXIT_WAIT_MAX, environment.happening()).await.ok();
-                Failure { document, status: Status::Error(log_error_type(header_type.as_deref())) }
+                failures.posted(posted)
             }
             Happening::Called(_) => return Attempt::Ready(watch.elapsed()),
-            Happening::Exited(status) => Failure::exit(request_id, status),
+            Happening::Exited(status) => failures.exit(status, watch.elapsed()),
         };
         let took = watch.elapsed();
         environment.kill().await;
         Attempt::Failed(failure, took)
     }
 
+    /// How long a start may take.
+    fn init_max(&self) -> Duration {
+        match &self.function.contract {
+            Contract::FunctionCompute(FcIdentity { initializer: Some(initializer), .. }) => {
+                initializer.timeout
+            }
+            _ => self.shared.init_max,
+        }
+    }
+
+    fn failures(&self) -> Failures<'_> {
+        Failures { contract: &self.function.contract, request_id: &self.invocation.request_id }
+    }
+
+    fn init_report(
+        &self,
+        environment: &Environment,
+        took: Duration,
+        phase: &str,
+        failure: &Failure,
+    ) {
+        let id = &self.invocation.request_id;
+        if let Some(line) = environment.lines().init_report(id, took, phase, &failure.status) {
+            environment.tap.platform(&line);
+        }
+    }
+
     /// Says once per function that its interpreter has another version than its runtime names.
     fn warn(&self, environment: &Environment, found: &Interpreter) {
-        let name = format!("{} {}", self.function.arn, self.function.runtime);
+        let name = format!("{} {}", self.function.contract, self.function.runtime);
         let new = self.shared.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
         if new {
             let text = format!(
@@ -428,7 +385,7 @@ impl Way {
                 found.version,
                 found.program.display()
             );
-            tracing::warn!(function = %self.function.arn, "{text}");
+            tracing::warn!(function = %self.function.contract, "{text}");
             environment.tap.platform(&text);
         }
     }
@@ -448,9 +405,7 @@ impl Way {
 
     fn start_line(&self, environment: &Environment) {
         let tenant = self.invocation.tenant_id.as_deref();
-        environment
-            .tap
-            .platform(&environment.platform().start(&self.invocation.request_id, tenant));
+        environment.tap.platform(&environment.lines().start(&self.invocation.request_id, tenant));
     }
 
     /// END and REPORT, behind everything that was printed. Returns the tail.
@@ -462,12 +417,23 @@ impl Way {
         status: &Status,
     ) -> Vec<u8> {
         environment.flush().await;
-        let (id, platform) = (&self.invocation.request_id, environment.platform());
-        if let Some(end) = platform.end(id) {
+        let id = &self.invocation.request_id;
+        if let Some(end) = environment.lines().end(id, status) {
             environment.tap.platform(&end);
         }
-        let memory_mb = environment.memory_mb();
-        environment.tap.platform(&platform.report(id, took, init, memory_mb, status));
+        self.report_line(environment, took, init, status)
+    }
+
+    /// The last line. Returns the tail.
+    fn report_line(
+        &self,
+        environment: &Environment,
+        took: Duration,
+        init: Option<Duration>,
+        status: &Status,
+    ) -> Vec<u8> {
+        let (id, memory_kb) = (&self.invocation.request_id, environment.memory_kb());
+        environment.tap.platform(&environment.lines().report(id, took, init, memory_kb, status));
         environment.tap.tail()
     }
 }

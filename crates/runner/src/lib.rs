@@ -1,5 +1,8 @@
 //! Function processes and the Lambda Runtime API: start user code, feed it, time it out, reap it.
 //!
+//! Functions of Alibaba Cloud Function Compute run here too: their bootstraps speak the same Runtime API, and turn to
+//! user code as that cloud does ([`Contract`]).
+//!
 //! What it does not know: durable executions, retries, HTTP towards callers, the store. It is handed a
 //! [`Function`] (unpacked code and configuration) and an [`Invocation`], and says how it [`Finished`].
 //!
@@ -12,12 +15,16 @@
 
 mod answer;
 mod bootstrap;
+mod contract;
 mod environment;
+mod failure;
+mod fc_variables;
 mod function;
 mod groups;
 mod http;
 mod interpreter;
 mod invocation;
+mod lines;
 mod output;
 mod platform;
 mod pool;
@@ -27,6 +34,7 @@ mod runtime_api;
 mod tap;
 mod variables;
 
+pub use contract::{Contract, FcIdentity, Initializer, LambdaIdentity};
 pub use function::{
     Credentials, EnvironmentKey, Finished, Function, Invocation, LineKind, LogFormat, LogLine,
     Logs, Outcome, Refusal,

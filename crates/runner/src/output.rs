@@ -248,9 +248,8 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::{Credentials, EnvironmentKey, Function, LogFormat, LogLine, Logs};
+    use crate::function::{Function, LogLine, Logs};
     use durastack_clock::Clock;
-    use durastack_names::Version;
     use std::{io::Write as _, sync::Mutex, time::Duration};
 
     #[derive(Default)]
@@ -263,25 +262,10 @@ mod tests {
     }
 
     fn tap() -> (Arc<Tap>, Arc<Seen>) {
-        let function = Function {
-            key: EnvironmentKey("k".into()),
-            arn: "arn:aws:lambda:eu-west-1:000000000000:function:f".parse().unwrap(),
-            version: Version::Latest,
-            runtime: "python3.12".into(),
-            handler: "app.handler".into(),
-            code: "/code".into(),
-            timeout: Duration::from_secs(3),
-            memory_mb: 128,
-            environment: [].into(),
-            log_group: "/aws/lambda/f".into(),
-            log_format: LogFormat::Text,
-            log_level: None,
-            credentials: Credentials::default(),
-        };
         let seen = Arc::new(Seen::default());
         let logs: Arc<dyn Logs> = Arc::clone(&seen) as _;
         let clock = Clock::system(Duration::ZERO);
-        (Arc::new(Tap::new(function.into(), "s".into(), logs, clock)), seen)
+        (Arc::new(Tap::new(Function::sample("python3.12").into(), "s".into(), logs, clock)), seen)
     }
 
     fn frame(kind: u32, text: &str) -> Vec<u8> {

@@ -2,7 +2,10 @@
 //!
 //! Sources: developer guide, "Working with Lambda function logs", and lines seen on the real service.
 
-use crate::function::{Function, LogFormat};
+use crate::{
+    contract::LambdaIdentity,
+    function::{Function, LogFormat},
+};
 use durastack_clock::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -15,9 +18,10 @@ const MEMORY_UNKNOWN_MB: u64 = 64;
 pub(crate) enum Status {
     /// Also when the handler raised: that is the function's own business.
     Success,
-    /// It overran its time.
-    Timeout,
-    /// The runtime failed, with this error type.
+    /// It overran its time. In these words its caller is told.
+    Timeout(String),
+    /// The runtime failed, with this error type; under Function Compute's contract anything failed, and these are the
+    /// words for it.
     Error(String),
 }
 
@@ -25,6 +29,7 @@ pub(crate) enum Status {
 #[derive(Debug)]
 pub(crate) struct Platform<'a> {
     pub(crate) function: &'a Function,
+    pub(crate) identity: &'a LambdaIdentity,
     pub(crate) stream: &'a str,
     pub(crate) now: Timestamp,
 }
@@ -42,7 +47,7 @@ impl Platform<'_> {
             _ => format!("{language}:{}.durastack", version.trim_end_matches(".x")),
         };
         let arn =
-            format!("arn:aws:lambda:{}::runtime:{}", self.function.arn.region, "0".repeat(64));
+            format!("arn:aws:lambda:{}::runtime:{}", self.identity.arn.region, "0".repeat(64));
         match self.function.log_format {
             LogFormat::Text => {
                 format!("INIT_START Runtime Version: {version}\tRuntime Version ARN: {arn}")
@@ -54,8 +59,8 @@ impl Platform<'_> {
                     "phase": "init",
                     "runtimeVersion": version,
                     "runtimeVersionArn": arn,
-                    "functionName": self.function.arn.name.as_str(),
-                    "functionVersion": self.function.version.to_string(),
+                    "functionName": self.identity.arn.name.as_str(),
+                    "functionVersion": self.identity.version.to_string(),
                     "instanceId": self.stream,
                     "instanceMaxMemory": u64::from(self.function.memory_mb) * 1024 * 1024,
                 }),
@@ -83,7 +88,7 @@ impl Platform<'_> {
     }
 
     pub(crate) fn start(&self, request_id: &str, tenant_id: Option<&str>) -> String {
-        let version = self.function.version;
+        let version = self.identity.version;
         match self.function.log_format {
             LogFormat::Text => format!("START RequestId: {request_id} Version: {version}"),
             LogFormat::Json => {
@@ -155,7 +160,7 @@ impl Platform<'_> {
 fn status_words(status: &Status) -> String {
     match status {
         Status::Success => String::new(),
-        Status::Timeout => "\tStatus: timeout".to_owned(),
+        Status::Timeout(_) => "\tStatus: timeout".to_owned(),
         Status::Error(kind) => format!("\tStatus: error\tError Type: {kind}"),
     }
 }
@@ -163,7 +168,7 @@ fn status_words(status: &Status) -> String {
 fn put_status(record: &mut Value, status: &Status) {
     let word = match status {
         Status::Success => "success",
-        Status::Timeout => "timeout",
+        Status::Timeout(_) => "timeout",
         Status::Error(kind) => {
             record["errorType"] = kind.as_str().into();
             if kind.starts_with("Sandbox.") { "failure" } else { "error" }
@@ -204,31 +209,17 @@ pub(crate) fn log_error_type(header: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::{Credentials, EnvironmentKey};
-    use durastack_names::Version;
+    use crate::contract::Contract;
 
-    fn function(log_format: LogFormat) -> Function {
-        Function {
-            key: EnvironmentKey("k".into()),
-            arn: "arn:aws:lambda:eu-west-1:000000000000:function:f".parse().unwrap(),
-            version: Version::Number(3),
-            runtime: "python3.12".into(),
-            handler: "app.handler".into(),
-            code: "/code".into(),
-            timeout: Duration::from_secs(3),
-            memory_mb: 128,
-            environment: [].into(),
-            log_group: "/aws/lambda/f".into(),
-            log_format,
-            log_level: None,
-            credentials: Credentials::default(),
-        }
+    fn platform<T>(log_format: LogFormat, check: impl FnOnce(&Platform<'_>) -> T) -> T {
+        let function = Function { log_format, ..Function::sample("python3.12") };
+        let Contract::Lambda(identity) = &function.contract else { panic!() };
+        let now = Timestamp::from_millis(1_767_323_045_678);
+        check(&Platform { function: &function, identity, stream: "s", now })
     }
 
     fn check(format: LogFormat, line: impl Fn(&Platform<'_>) -> String, expected: &str) {
-        let function = function(format);
-        let now = Timestamp::from_millis(1_767_323_045_678);
-        assert_eq!(line(&Platform { function: &function, stream: "s", now }), expected);
+        assert_eq!(platform(format, line), expected);
     }
 
     #[test]
@@ -245,7 +236,15 @@ mod tests {
         );
         check(
             text,
-            |p| p.report("i", Duration::from_secs(3), None, Some(500), &Status::Timeout),
+            |p| {
+                p.report(
+                    "i",
+                    Duration::from_secs(3),
+                    None,
+                    Some(500),
+                    &Status::Timeout(String::new()),
+                )
+            },
             "REPORT RequestId: i\tDuration: 3000.00 ms\tBilled Duration: 3000 ms\tMemory Size: 128 MB\tMax Memory Used: 128 MB\tStatus: timeout",
         );
         check(
@@ -258,9 +257,7 @@ mod tests {
     #[test]
     fn json_lines() {
         let check = |line: &dyn Fn(&Platform<'_>) -> String, kind, record: Value| {
-            let function = function(LogFormat::Json);
-            let now = Timestamp::from_millis(1_767_323_045_678);
-            let line = line(&Platform { function: &function, stream: "s", now });
+            let line = platform(LogFormat::Json, line);
             let begin =
                 format!(r#"{{"time":"2026-01-02T03:04:05.678Z","type":"{kind}","record":{{"#);
             assert!(line.starts_with(&begin), "{line}");

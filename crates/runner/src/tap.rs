@@ -13,6 +13,8 @@ const TAIL_BYTES_MAX: usize = 4096;
 
 /// The lines of one environment.
 pub(crate) struct Tap {
+    name: String,
+    version: String,
     function: Arc<Function>,
     stream: String,
     logs: Arc<dyn Logs>,
@@ -41,7 +43,8 @@ impl Tap {
         logs: Arc<dyn Logs>,
         clock: Clock,
     ) -> Self {
-        Self { function, stream, logs, clock, current: Mutex::default() }
+        let (name, version) = (function.contract.name(), function.contract.version());
+        Self { name, version, function, stream, logs, clock, current: Mutex::default() }
     }
 
     /// Lines from now on belong to `invocation`; its tail begins empty.
@@ -79,8 +82,8 @@ impl Tap {
             current.tail.drain(..excess);
         }
         self.logs.line(LogLine {
-            function: &self.function.arn,
-            version: self.function.version,
+            function: &self.name,
+            version: &self.version,
             group: &self.function.log_group,
             stream: &self.stream,
             request_id: current.request_id.as_deref(),

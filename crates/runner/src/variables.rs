@@ -2,6 +2,7 @@
 //! precedence of AWS's emulator.
 
 use crate::{
+    contract::LambdaIdentity,
     function::Function,
     interpreter::{Interpreter, Language},
 };
@@ -32,54 +33,40 @@ pub(crate) struct Surroundings<'a> {
 }
 
 impl Surroundings<'_> {
-    /// All variables: nothing is inherited.
-    pub(crate) fn variables(&self) -> BTreeMap<String, OsString> {
-        let mut all = self.defaults();
+    /// All variables under Lambda's contract: nothing is inherited.
+    pub(crate) fn lambda(&self, identity: &LambdaIdentity) -> BTreeMap<String, OsString> {
+        let mut all = self.lambda_defaults();
         for (name, value) in &self.function.environment {
             // Lambda drops these without a word.
             if !name.starts_with('_') && !name.is_empty() && !name.contains(['=', '\0']) {
                 all.insert(name.clone(), value.into());
             }
         }
-        self.fix(&mut all);
+        self.fix(identity, &mut all);
         // A process cannot be given a value with a NUL in it.
         all.retain(|_, value| !value.as_encoded_bytes().contains(&0));
         all
     }
 
-    /// What the user's variables may override.
-    ///
-    /// Differs: no `LD_LIBRARY_PATH`, whose folders do not exist here and whose `/lib64` would disturb systems that
-    /// keep their libraries elsewhere; no X-Ray addresses, since nothing listens there.
-    fn defaults(&self) -> BTreeMap<String, OsString> {
+    /// What the user's variables may override, whatever the contract; `path` comes behind the interpreter's folder.
+    pub(crate) fn defaults(&self, path: &str) -> BTreeMap<String, OsString> {
         let mut all = BTreeMap::new();
         let mut put = |name: &str, value: &OsStr| all.insert(name.to_owned(), value.to_owned());
-        let mut path = OsString::new();
+        let mut folders = OsString::new();
         if let Some(folder) = self.interpreter.and_then(|i| i.program.parent()) {
-            path.push(folder);
-            path.push(":");
+            folders.push(folder);
+            folders.push(":");
         }
-        path.push(PATH);
-        put("PATH", &path);
-        put("TZ", ":UTC".as_ref());
+        folders.push(path);
+        put("PATH", &folders);
         put("LANG", "en_US.UTF-8".as_ref());
         put("HOME", self.scratch.join("home").as_os_str());
         put("TMPDIR", self.scratch.join("tmp").as_os_str());
-        // A user who names another endpoint means it; everybody else must not reach a real cloud.
-        put("AWS_ENDPOINT_URL", self.endpoint.as_ref());
-        put("AWS_ENDPOINT_URL_LAMBDA", self.endpoint.as_ref());
-        put("AWS_EC2_METADATA_DISABLED", "true".as_ref());
-        put("AWS_CONFIG_FILE", "/dev/null".as_ref());
-        put("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".as_ref());
         let host = self.endpoint.split_once("://").map_or(self.endpoint, |(_, rest)| rest);
         let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
         let direct = format!("localhost,127.0.0.1,::1,{host}");
         put("NO_PROXY", direct.as_ref());
         put("no_proxy", direct.as_ref());
-        put("AWS_LAMBDA_LOG_FORMAT", self.function.log_format.as_str().as_ref());
-        if let Some(level) = &self.function.log_level {
-            put("AWS_LAMBDA_LOG_LEVEL", level.as_ref());
-        }
         if matches!(self.language, Language::Node(_)) {
             let mut folders = self.start_folder.join("node_modules").into_os_string();
             folders.push(":");
@@ -89,8 +76,29 @@ impl Surroundings<'_> {
         all
     }
 
+    /// What the user's variables may override under Lambda's contract.
+    ///
+    /// Differs: no `LD_LIBRARY_PATH`, whose folders do not exist here and whose `/lib64` would disturb systems that
+    /// keep their libraries elsewhere; no X-Ray addresses, since nothing listens there.
+    fn lambda_defaults(&self) -> BTreeMap<String, OsString> {
+        let mut all = self.defaults(PATH);
+        let mut put = |name: &str, value: &str| all.insert(name.to_owned(), value.into());
+        put("TZ", ":UTC");
+        // A user who names another endpoint means it; everybody else must not reach a real cloud.
+        put("AWS_ENDPOINT_URL", self.endpoint);
+        put("AWS_ENDPOINT_URL_LAMBDA", self.endpoint);
+        put("AWS_EC2_METADATA_DISABLED", "true");
+        put("AWS_CONFIG_FILE", "/dev/null");
+        put("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+        put("AWS_LAMBDA_LOG_FORMAT", self.function.log_format.as_str());
+        if let Some(level) = &self.function.log_level {
+            put("AWS_LAMBDA_LOG_LEVEL", level);
+        }
+        all
+    }
+
     /// What nobody overrides.
-    fn fix(&self, all: &mut BTreeMap<String, OsString>) {
+    fn fix(&self, identity: &LambdaIdentity, all: &mut BTreeMap<String, OsString>) {
         let function = self.function;
         let mut put = |name: &str, value: &OsStr| all.insert(name.to_owned(), value.to_owned());
         put("_HANDLER", function.handler.as_ref());
@@ -98,15 +106,15 @@ impl Surroundings<'_> {
         put("LAMBDA_RUNTIME_DIR", self.runtime_folder.as_os_str());
         put("PWD", function.code.as_os_str());
         put("SHLVL", "0".as_ref());
-        put("AWS_LAMBDA_FUNCTION_NAME", function.arn.name.as_str().as_ref());
-        put("AWS_LAMBDA_FUNCTION_VERSION", function.version.to_string().as_ref());
+        put("AWS_LAMBDA_FUNCTION_NAME", identity.arn.name.as_str().as_ref());
+        put("AWS_LAMBDA_FUNCTION_VERSION", identity.version.to_string().as_ref());
         put("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.memory_mb.to_string().as_ref());
         put("AWS_LAMBDA_LOG_GROUP_NAME", function.log_group.as_ref());
         put("AWS_LAMBDA_LOG_STREAM_NAME", self.log_stream.as_ref());
         put("AWS_LAMBDA_RUNTIME_API", self.runtime_api.as_ref());
         put("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".as_ref());
-        put("AWS_REGION", function.arn.region.as_str().as_ref());
-        put("AWS_DEFAULT_REGION", function.arn.region.as_str().as_ref());
+        put("AWS_REGION", identity.arn.region.as_str().as_ref());
+        put("AWS_DEFAULT_REGION", identity.arn.region.as_str().as_ref());
         put("AWS_ACCESS_KEY_ID", function.credentials.access_key_id.as_ref());
         put("AWS_SECRET_ACCESS_KEY", function.credentials.secret_access_key.as_ref());
         if !function.credentials.session_token.is_empty() {
@@ -136,26 +144,14 @@ impl Surroundings<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::{Credentials, EnvironmentKey, LogFormat};
-    use durastack_names::Version;
-    use std::time::Duration;
+    use crate::contract::Contract;
 
     fn check(runtime: &str, name: &str, value: &str, seen: Option<&str>) {
         let function = Function {
-            key: EnvironmentKey("k".into()),
-            arn: "arn:aws:lambda:eu-west-1:000000000000:function:f".parse().unwrap(),
-            version: Version::Latest,
-            runtime: runtime.into(),
-            handler: "app.handler".into(),
-            code: "/code".into(),
-            timeout: Duration::from_secs(3),
-            memory_mb: 128,
             environment: BTreeMap::from([(name.to_owned(), value.to_owned())]),
-            log_group: "/aws/lambda/f".into(),
-            log_format: LogFormat::Text,
-            log_level: None,
-            credentials: Credentials::default(),
+            ..Function::sample(runtime)
         };
+        let Contract::Lambda(identity) = &function.contract else { panic!() };
         let language = Language::of(runtime).unwrap();
         let variables = Surroundings {
             function: &function,
@@ -168,7 +164,7 @@ mod tests {
             log_stream: "s",
             scratch: "/scratch".as_ref(),
         }
-        .variables();
+        .lambda(identity);
         assert_eq!(variables.get(name).and_then(|v| v.to_str()), seen, "{name}");
     }
 

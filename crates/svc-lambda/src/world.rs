@@ -11,7 +11,9 @@ use durastack_durable::{
 };
 use durastack_engine::{Execution, Stash};
 use durastack_names::{ExecutionId, FunctionArn, Marker, Qualifier, Version};
-use durastack_runner::{EnvironmentKey, Finished, Function, Invocation, LogFormat, Outcome};
+use durastack_runner::{
+    Contract, EnvironmentKey, Finished, Function, Invocation, LambdaIdentity, LogFormat, Outcome,
+};
 use serde_json::json;
 use std::{
     collections::HashMap,
@@ -273,8 +275,10 @@ impl Lambda {
         let settings = &configuration.settings;
         let runnable = Arc::new(Function {
             key,
-            arn: function.arn.clone(),
-            version: configuration.version,
+            contract: Contract::Lambda(LambdaIdentity {
+                arn: function.arn.clone(),
+                version: configuration.version,
+            }),
             runtime: settings.runtime.clone(),
             handler: settings.handler.clone(),
             code: self.catalog.unpacked(configuration.code).await?,

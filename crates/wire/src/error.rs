@@ -35,7 +35,7 @@ pub struct WireError {
     /// Further headers, such as `Retry-After`.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Instead of all that: the connection is closed without an answer.
-    hang_up: bool,
+    pub(crate) hang_up: bool,
 }
 
 impl WireError {

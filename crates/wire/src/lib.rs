@@ -1,4 +1,5 @@
-//! AWS protocols over `http` types: which operation a request means, its typed input, its rendered answer.
+//! The protocols of AWS and Alibaba Cloud over `http` types: which operation a request means, its typed input, its
+//! rendered answer.
 //!
 //! Pure: no sockets, tasks or clocks, and no knowledge of any service. A service states its table of operations
 //! ([`Op`], [`Routes`]), how each input is read ([`FromRequest`], [`Constraints`]) and how its errors look
@@ -11,6 +12,7 @@ pub mod query;
 mod request;
 mod respond;
 mod routes;
+pub mod rpc;
 mod shape;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ pub enum Coverage {
     Exact,
     /// Less; the text says what is missing.
     Partial(&'static str),
-    /// Nothing: it answers 501 with its name.
+    /// Nothing: it answers 501 with its name, or on Alibaba Cloud `ActionNotSupported`.
     None,
 }
 
@@ -132,20 +132,27 @@ impl Op {
 /// The table of a service's operations and how much of each is built, as Markdown, sorted by name.
 #[must_use]
 pub fn coverage_markdown<'a>(service: &str, ops: impl IntoIterator<Item = &'a Op>) -> String {
-    let mut ops: Vec<_> = ops.into_iter().collect();
-    ops.sort_by_key(|op| op.name);
-    let built = ops.iter().filter(|op| op.coverage != Coverage::None).count();
+    coverage_table(service, ops.into_iter().map(|op| (op.name, op.coverage)))
+}
+
+pub(crate) fn coverage_table(
+    service: &str,
+    ops: impl Iterator<Item = (&'static str, Coverage)>,
+) -> String {
+    let mut ops: Vec<_> = ops.collect();
+    ops.sort_by_key(|(name, _)| *name);
+    let built = ops.iter().filter(|(_, coverage)| *coverage != Coverage::None).count();
     let mut text = format!(
         "## {service}\n\n{built} of {} operations.\n\n| Operation | Coverage | Missing |\n| --- | --- | --- |\n",
         ops.len()
     );
-    for op in ops {
-        let (coverage, missing) = match op.coverage {
+    for (name, coverage) in ops {
+        let (coverage, missing) = match coverage {
             Coverage::Exact => ("exact", ""),
             Coverage::Partial(missing) => ("partial", missing),
             Coverage::None => ("none", ""),
         };
-        writeln!(text, "| {} | {coverage} | {missing} |", op.name).expect("writing to a String");
+        writeln!(text, "| {name} | {coverage} | {missing} |").expect("writing to a String");
     }
     text
 }

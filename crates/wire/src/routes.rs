@@ -271,7 +271,7 @@ fn refuse(failed: &dyn IntoWire, request_id: &str) -> Option<Response<Bytes>> {
     Some(answer)
 }
 
-fn causes(error: &dyn IntoWire) -> String {
+pub(crate) fn causes(error: &dyn IntoWire) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -1,20 +1,14 @@
-"""durastack's Python bootstrap: runs a Lambda handler against the Runtime API, with the standard library alone.
+"""durastack's Python bootstrap: runs a Lambda handler against the Runtime API, with the standard library alone."""
 
-Descriptor 3 takes framed log records, so that a record of several lines stays one event. Prints go the same way, so
-that both stay in order; what native code and child processes print comes through the ordinary pipe.
-"""
-
-import _thread
-import io
+import json
+import logging
 import os
 import sys
 import time
+import traceback
 
-TELEMETRY = 3
-FRAME_PLAIN = 0x44530001
-FRAME_TEXT = 0xA55A0003
-FRAME_JSON = 0xA55A0002
-LEVELS = {"TRACE": 1, "DEBUG": 2, "INFO": 3, "WARN": 4, "WARNING": 4, "ERROR": 5, "FATAL": 6, "CRITICAL": 6}
+from durastack_runtime import FRAME_JSON, FRAME_TEXT, LEVELS, Fault, Invocation, Records, RuntimeApi, send_record, start_in
+
 # What AWS's runtime brings along and a plain interpreter does not, and the package that has it.
 BUNDLED = {
     "boto3": "boto3",
@@ -24,96 +18,8 @@ BUNDLED = {
     "aws_durable_execution_sdk_python": "aws-durable-execution-sdk-python",
 }
 JSON_FORMAT = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
-
-
-# Of the frames that threads write, each must leave whole. A child after a fork starts with a lock of its own.
-lock = _thread.RLock()
-
-
-def renew_lock():
-    global lock
-    lock = _thread.RLock()
-
-
-os.register_at_fork(after_in_child=renew_lock)
-
-
-def send(kind, data):
-    head = kind.to_bytes(4, "big") + len(data).to_bytes(4, "big") + (time.time_ns() // 1000).to_bytes(8, "big")
-    with lock:
-        try:
-            write_all(TELEMETRY, head + data)
-        except OSError:
-            # A daemon closes everything that it does not know.
-            write_all(1, data if kind == FRAME_PLAIN else data + b"\n")
-
-
-def write_all(number, data):
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(number, rest) :]
-
-
-class Output(io.RawIOBase):
-    """stdout or stderr: bytes become plain frames."""
-
-    def __init__(self, number):
-        self.number = number
-
-    def writable(self):
-        return True
-
-    def fileno(self):
-        return self.number
-
-    def isatty(self):
-        return False
-
-    def write(self, data):
-        data = bytes(data)
-        if data:
-            send(FRAME_PLAIN, data)
-        return len(data)
-
-
-os.set_inheritable(TELEMETRY, False)
-for name, number in (("stdout", 1), ("stderr", 2)):
-    errors = "backslashreplace" if number == 2 else "strict"
-    stream = io.TextIOWrapper(Output(number), encoding="utf-8", errors=errors, newline="\n", write_through=True)
-    setattr(sys, name, stream)
-    setattr(sys, "__%s__" % name, stream)
-TASK_ROOT = os.environ["LAMBDA_TASK_ROOT"]
-sys.path[0] = TASK_ROOT
-sys.argv[:] = [sys.argv[0]]
-
-import json
-import logging
-import socket
-import traceback
-
-
-class Invocation:
-    """Ids of the invocation in flight, for log records."""
-
-    request_id = ""
-    tenant_id = None
-
-
-class Records(logging.Handler):
-    """The one handler of the root logger."""
-
-    def emit(self, record):
-        try:
-            record.aws_request_id = Invocation.request_id
-            record.tenant_id = Invocation.tenant_id
-            send_record(record.levelname, self.format(record))
-        except Exception:
-            self.handleError(record)
-
-
-def send_record(level, text):
-    kind = FRAME_JSON if JSON_FORMAT else FRAME_TEXT
-    send(kind | LEVELS.get(level, 0) << 2, text.encode("utf-8", "backslashreplace"))
+RECORD = FRAME_JSON if JSON_FORMAT else FRAME_TEXT
+start_in(os.environ["LAMBDA_TASK_ROOT"])
 
 
 class TextFormatter(logging.Formatter):
@@ -156,79 +62,19 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up_logging():
-    handler = Records()
-    handler.setFormatter(JsonFormatter() if JSON_FORMAT else TextFormatter())
     root = logging.getLogger()
-    root.addHandler(handler)
+    root.addHandler(Records(RECORD, JsonFormatter() if JSON_FORMAT else TextFormatter()))
     level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
     if level in LEVELS:
         root.setLevel({"TRACE": "DEBUG", "WARN": "WARNING", "FATAL": "CRITICAL"}.get(level, level))
 
 
-class RuntimeApi:
-    """One connection, kept open, without the weight of http.client."""
-
-    def __init__(self, address):
-        host, port = address.rsplit(":", 1)
-        self.host = address
-        self.socket = socket.create_connection((host, int(port)))
-        self.socket.settimeout(None)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buffer = b""
-
-    def call(self, method, path, body=b"", headers=()):
-        lines = ["%s /2018-06-01/runtime/%s HTTP/1.1" % (method, path), "host: " + self.host]
-        if method == "POST":
-            lines += ["content-length: %d" % len(body), "content-type: application/json"]
-        lines += ["%s: %s" % header for header in headers]
-        self.socket.sendall("\r\n".join(lines + ["", ""]).encode() + body)
-        while b"\r\n\r\n" not in self.buffer:
-            self.receive()
-        head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
-        lines = head.decode("latin-1").split("\r\n")
-        status = int(lines[0].split(" ", 2)[1])
-        answer = {}
-        for line in lines[1:]:
-            name, value = line.split(":", 1)
-            answer[name.lower()] = value.strip()
-        length = int(answer.get("content-length", "0"))
-        if len(self.buffer) >= length:
-            body, self.buffer = self.buffer[:length], self.buffer[length:]
-            return status, answer, body
-        body = bytearray(length)
-        have = len(self.buffer)
-        body[:have] = self.buffer
-        self.buffer = b""
-        view = memoryview(body)
-        while have < length:
-            count = self.socket.recv_into(view[have:])
-            if not count:
-                os._exit(1)
-            have += count
-        return status, answer, bytes(body)
-
-    def receive(self):
-        data = self.socket.recv(65536)
-        if not data:
-            # durastack is gone, or has no more use for this process.
-            os._exit(1)
-        self.buffer += data
-
-    def post(self, path, body, what, headers=()):
-        status, _, answer = self.call("POST", path, body, headers)
-        if status != 202:
-            text = "[ERROR] [%d] LAMBDA_RUNTIME Failed to post handler %s response. Http response code: %d. %s\n"
-            sys.stdout.write(text % (time.time() * 1000, what, status, answer.decode("utf-8", "replace")))
-            sys.exit(1)
-
-
-class Fault(Exception):
-    """A failure that has a name of its own in Lambda."""
-
-    def __init__(self, kind, message, stack=()):
-        super().__init__(message)
-        self.kind = kind
-        self.stack = list(stack)
+def post(api, path, body, what, headers=()):
+    status, _, answer = api.call("POST", path, body, headers)
+    if status != 202:
+        text = "[ERROR] [%d] LAMBDA_RUNTIME Failed to post handler %s response. Http response code: %d. %s\n"
+        sys.stdout.write(text % (time.time() * 1000, what, status, answer.decode("utf-8", "replace")))
+        sys.exit(1)
 
 
 def describe(error, request_id):
@@ -257,7 +103,7 @@ def document(message, kind, stack, request_id):
 def log_failure(failure):
     if JSON_FORMAT:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        send_record("ERROR", json.dumps(dict({"timestamp": stamp, "level": "ERROR"}, **failure), ensure_ascii=False))
+        send_record(RECORD, "ERROR", json.dumps(dict({"timestamp": stamp, "level": "ERROR"}, **failure), ensure_ascii=False))
         return
     lines = ["[ERROR] %s: %s" % (failure["errorType"], failure["errorMessage"])]
     lines.append("Traceback (most recent call last):")
@@ -266,7 +112,7 @@ def log_failure(failure):
             # No-break spaces keep the indentation where logs are shown on the web.
             text = line.lstrip(" ")
             lines.append("\u00a0" * (len(line) - len(text)) + text)
-    send_record("ERROR", "\n".join(lines))
+    send_record(RECORD, "ERROR", "\n".join(lines))
 
 
 def load(name):
@@ -427,9 +273,9 @@ def serve(api, handler):
             del error
             log_failure(failure)
             data = json.dumps(failure, ensure_ascii=ENSURE_ASCII).encode("utf-8")
-            api.post("invocation/%s/error" % request_id, data, "error")
+            post(api, "invocation/%s/error" % request_id, data, "error")
         else:
-            api.post("invocation/%s/response" % request_id, answer, "success")
+            post(api, "invocation/%s/response" % request_id, answer, "success")
         body = answer = None
 
 
@@ -447,7 +293,7 @@ def main():
         log_failure(failure)
         data = json.dumps(failure, ensure_ascii=ENSURE_ASCII).encode("utf-8")
         kind = failure["errorType"]
-        api.post("init/error", data, "init error", [("lambda-runtime-function-error-type", kind)])
+        post(api, "init/error", data, "init error", [("lambda-runtime-function-error-type", kind)])
         sys.exit(1)
     serve(api, handler)
 

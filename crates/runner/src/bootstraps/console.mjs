@@ -28,6 +28,11 @@ function send(kind, data) {
   }
 }
 
+// A record of text, whatever Lambda's variables say.
+export function recordText(level, message) {
+  send((FRAME_TEXT | (LEVELS[level] << 2)) >>> 0, Buffer.from(message));
+}
+
 function record(level, message) {
   send(((isJson ? FRAME_JSON : FRAME_TEXT) | (LEVELS[level] << 2)) >>> 0, Buffer.from(message));
 }
@@ -89,6 +94,10 @@ export function patchConsole(idDuringInit) {
     console[name] = (...args) => write(level, args);
   }
   console.fatal = (...args) => write('FATAL', args);
+  patchStreams();
+}
+
+export function patchStreams() {
   for (const stream of [process.stdout, process.stderr]) {
     stream.write = (chunk, encoding, callback) => {
       const done = typeof encoding === 'function' ? encoding : callback;

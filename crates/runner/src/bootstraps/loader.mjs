@@ -52,7 +52,7 @@ function isFile(file) {
 
 const importFile = (file) => import(pathToFileURL(file).href);
 
-async function loadFile(root, folder, name, isModern) {
+export async function loadFile(root, folder, name, isModern) {
   const file = path.resolve(root, folder, name);
   const require = createRequire(path.join(root, 'index.js'));
   if (isFile(file)) {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod custom;
+mod function_compute;
 mod life;
 mod node;
 mod python;
@@ -11,8 +12,8 @@ use bytes::Bytes;
 use durastack_clock::{Clock, Entropy};
 use durastack_names::Version;
 use durastack_runner::{
-    Credentials, EnvironmentKey, Finished, Function, Invocation, LineKind, LogFormat, LogLine,
-    Logs, Outcome, Runner, Settings,
+    Contract, Credentials, EnvironmentKey, FcIdentity, Finished, Function, Invocation,
+    LambdaIdentity, LineKind, LogFormat, LogLine, Logs, Outcome, Runner, Settings,
 };
 use std::{
     fs,
@@ -91,8 +92,10 @@ impl Bench {
         fs::create_dir_all(&code).unwrap();
         Function {
             key: EnvironmentKey(name),
-            arn: "arn:aws:lambda:eu-west-1:000000000000:function:f".parse().unwrap(),
-            version: Version::Latest,
+            contract: Contract::Lambda(LambdaIdentity {
+                arn: "arn:aws:lambda:eu-west-1:000000000000:function:f".parse().unwrap(),
+                version: Version::Latest,
+            }),
             runtime: runtime.into(),
             handler: handler.into(),
             code,
@@ -108,6 +111,21 @@ impl Bench {
                 session_token: "token".into(),
             },
         }
+    }
+
+    /// An event function of Function Compute.
+    fn function_compute(&self, runtime: &str, files: &[(&str, &str)]) -> Function {
+        let mut function = self.function(runtime, "index.handler", files);
+        function.contract = Contract::FunctionCompute(FcIdentity {
+            account: "1234567890123456".into(),
+            region: "cn-hangzhou".parse().unwrap(),
+            service: Some("demo".into()),
+            name: "price".into(),
+            qualifier: "LATEST".into(),
+            initializer: None,
+        });
+        function.log_group = "/fc/demo/price".into();
+        function
     }
 
     fn python(&self, source: &str) -> Arc<Function> {
