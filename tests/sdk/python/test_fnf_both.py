@@ -6,6 +6,7 @@ import threading
 import flows
 import workflows
 from botocore.exceptions import BotoCoreError, ClientError
+from darabonba.exceptions import UnretryableException
 from fnf import Tea, assert_sound, types
 from harness import wait_for
 
@@ -49,7 +50,7 @@ def test_two_hundred_of_each(fresh_server, tmp_path):
 
     def start_all():
         for number in range(COUNT):
-            repeat(lambda number=number: start_both(number), server)
+            repeat(lambda number=number: start_both(number))
 
     starting = threading.Thread(target=start_all, daemon=True)
     starting.start()
@@ -95,18 +96,14 @@ def test_two_hundred_of_each(fresh_server, tmp_path):
     assert len(words) <= COUNT + 4
 
 
-def repeat(call, server):
+def repeat(call):
     """Makes a call until it is answered: its names make a repetition harmless."""
 
     def answered():
         try:
             call()
-        except (BotoCoreError, ClientError, OSError):
-            return False
-        except Exception as problem:  # Tea has several of its own for a broken connection
-            if "Connection" not in repr(problem) and "connect" not in repr(problem):
-                raise
-            return False
+        except (BotoCoreError, ClientError, UnretryableException, OSError):
+            return False  # nobody was there
         return True
 
     wait_for(answered, "an answer", seconds=60)
