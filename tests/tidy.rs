@@ -32,29 +32,33 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &["clock", "names"]),
     ("engine", &["clock", "names"]),
     ("durable", &["clock", "engine", "names"]),
+    ("flow", &["clock", "engine", "names"]),
     ("wire", &["clock", "names"]),
     ("store", &[]),
     ("edge", &["clock"]),
     ("runner", &["clock", "names"]),
     ("driver", &["clock", "engine", "names", "store"]),
-    ("gate", &["auth", "clock", "names", "wire"]),
+    ("throttle", &["clock", "names"]),
+    ("gate", &["auth", "clock", "names", "throttle", "wire"]),
     ("svc-sts", &["wire"]),
+    ("svc-fnf", &["clock", "driver", "engine", "flow", "names", "runner", "store", "wire"]),
     ("svc-lambda", &["clock", "driver", "durable", "engine", "names", "runner", "store", "wire"]),
     ("testkit", &["store"]),
 ];
 
 /// Crates that cannot fail for outside reasons: no sockets, files, tasks or system clock.
-const PURE: &[&str] = &["names", "auth", "engine", "durable", "wire"];
+const PURE: &[&str] = &["names", "auth", "throttle", "engine", "durable", "flow", "wire"];
 
 /// Libraries that only the named crates may use.
 const KEPT_TO: &[(&str, &[&str])] = &[
     ("hyper", &["edge", "runner", "bench"]),
     ("rusqlite", &["store"]),
-    ("rustix", &["runner", "store"]),
+    ("rustix", &["runner", "store", "bench"]),
     ("jiff", &["clock"]),
     ("getrandom", &["clock"]),
     ("anyhow", &["durastack", "bench"]),
     ("clap", &["durastack", "bench"]),
+    ("governor", &["throttle"]),
 ];
 
 /// What a pure crate must not use.

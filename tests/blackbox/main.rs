@@ -7,3 +7,4 @@ mod commands;
 mod process;
 mod start;
 mod stop;
+mod throttle;

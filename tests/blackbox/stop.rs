@@ -2,7 +2,7 @@
 
 use crate::process::Server;
 use durastack_clock::Stopwatch;
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
 #[test]
 fn ctrl_c_and_sigterm_end_it_cleanly_and_soon() {
@@ -28,4 +28,20 @@ fn what_was_stored_survives_kill_9() {
     let server = Server::start(&data, &[]);
     let (_, body) = server.call("GET", "/_durastack/clock", "", "");
     assert!(body.contains("59m59s") || body.contains("\"1h"), "{body}");
+}
+
+#[test]
+fn a_second_ctrl_c_ends_it_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&folder.path().join("data"), &[]);
+    // A request that never becomes whole: the first Ctrl-C gives it some time.
+    let mut half = std::net::TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    half.write_all(
+        b"POST /2015-03-31/functions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
+    )
+    .unwrap();
+    assert_eq!(server.call("GET", "/_durastack/health", "", "").0, 200);
+    server.signal("INT");
+    server.signal("INT");
+    assert_eq!(server.ended().code(), Some(130));
 }

@@ -43,6 +43,10 @@ pub(crate) struct Cells<D: Dialect> {
     bytes_max: usize,
 }
 
+/// About what a cell takes beside the journal of its execution. Counted, so that asking for executions that do not exist
+/// cannot fill the memory.
+const CELL_BYTES: usize = 512;
+
 /// How many cells one eviction looks at: those in use are passed over.
 const EVICTION_LOOKS: usize = 32;
 
@@ -54,20 +58,23 @@ impl<D: Dialect> Cells<D> {
     pub(crate) fn get(&self, id: ExecutionId) -> Arc<Cell<D>> {
         let mut cells = self.cells.lock().expect("no holder of this lock panics");
         let new = || {
+            self.bytes.fetch_add(CELL_BYTES, Ordering::Relaxed);
             Arc::new(Cell {
                 loaded: tokio::sync::Mutex::new(None),
                 ended: Notify::new(),
-                bytes: AtomicUsize::new(0),
+                bytes: AtomicUsize::new(CELL_BYTES),
             })
         };
-        Arc::clone(cells.get_or_insert(id, new))
+        let cell = Arc::clone(cells.get_or_insert(id, new));
+        self.evict(&mut cells);
+        cell
     }
 
     /// The cell holds this much more; makes room if that is too much.
     pub(crate) fn grew(&self, cell: &Cell<D>, bytes: usize) {
         cell.bytes.fetch_add(bytes, Ordering::Relaxed);
         if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > self.bytes_max {
-            self.evict();
+            self.evict(&mut self.cells.lock().expect("no holder of this lock panics"));
         }
     }
 
@@ -82,8 +89,7 @@ impl<D: Dialect> Cells<D> {
     }
 
     /// Drops cells that nobody holds. A handle can only be had under this lock, so one that is alone stays alone.
-    fn evict(&self) {
-        let mut cells = self.cells.lock().expect("no holder of this lock panics");
+    fn evict(&self, cells: &mut LruCache<ExecutionId, Arc<Cell<D>>>) {
         for _ in 0..EVICTION_LOOKS {
             if self.bytes.load(Ordering::Relaxed) <= self.bytes_max {
                 return;
@@ -100,5 +106,52 @@ impl<D: Dialect> Cells<D> {
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
         self.cells.lock().expect("no holder of this lock panics").len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use durastack_durable::Durable;
+
+    fn id(number: u64) -> ExecutionId {
+        let mut bytes = [0; 16];
+        bytes[8..].copy_from_slice(&number.to_be_bytes());
+        ExecutionId::from_bytes(bytes)
+    }
+
+    #[test]
+    fn executions_that_do_not_exist_do_not_fill_the_memory() {
+        let cells = Cells::<Durable>::new(10 * CELL_BYTES);
+        for number in 0..10_000 {
+            cells.get(id(number));
+        }
+        assert_eq!(cells.count(), 10);
+    }
+
+    #[test]
+    fn a_cell_that_somebody_holds_stays() {
+        let cells = Cells::<Durable>::new(0);
+        let held = cells.get(id(1));
+        cells.grew(&held, 1_000_000);
+        for number in 2..100 {
+            cells.get(id(number));
+        }
+        assert!(Arc::ptr_eq(&held, &cells.get(id(1))));
+        cells.forget(id(1));
+        assert!(Arc::ptr_eq(&held, &cells.get(id(1))), "in use");
+        drop(held);
+        cells.get(id(2));
+        assert!(cells.count() <= 1, "what is no longer held makes room");
+    }
+
+    #[test]
+    fn what_is_forgotten_counts_no_more() {
+        let cells = Cells::<Durable>::new(1_000_000);
+        let cell = cells.get(id(1));
+        cells.grew(&cell, 5_000);
+        drop(cell);
+        cells.forget(id(1));
+        assert_eq!((cells.count(), cells.bytes.load(Ordering::Relaxed)), (0, 0));
     }
 }

@@ -110,6 +110,8 @@ impl Clockwork {
     /// The clock then stands where it had come to.
     pub async fn advance(&self, by: Duration) -> Result<Advanced, ClockError> {
         let _turn = self.turning.lock().await;
+        // Counted from when all is at rest: a wait that a running function is about to begin is then within reach.
+        self.settle().await;
         let target = self.clock.now().plus(by);
         let mut delivered = 0;
         loop {

@@ -3,6 +3,7 @@
 //! The one place where the order is visible: what an execution has decided is durable before anybody hears of it and
 //! before anything is done in the world because of it.
 
+mod batch;
 mod cell;
 mod clockwork;
 mod drive;
@@ -10,7 +11,8 @@ mod perform;
 mod texts;
 mod time;
 
+pub use batch::status_number;
 pub use clockwork::{Advanced, ClockError, Clockwork, Next, Timed, stored_offset};
-pub use drive::{Ask, DriveError, Driver, NameClaim, Started, status_number};
+pub use drive::{Ask, DriveError, Driver, NameClaim, Started};
 pub use perform::{Performed, World};
 pub use texts::Texts;

@@ -1,11 +1,13 @@
 //! What the world owes an execution, done in the world.
 
 use crate::{
+    DriveError,
     cell::{Cell, Loaded},
     drive::{Driven, Driver},
 };
-use durastack_engine::{ChildEnd, Command, Dialect, Outcome, Owed, Payload, Start, Stash};
+use durastack_engine::{ChildEnd, Command, Dialect, Outcome, Owed, Parent, Payload, Start, Stash};
 use durastack_names::ExecutionId;
+use durastack_store::StoreError;
 use std::{pin::Pin, sync::Arc, time::Duration};
 use tracing::{error, warn};
 
@@ -29,8 +31,10 @@ pub trait World<D: Dialect>: Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = Option<Performed<D>>> + Send>>;
 }
 
-/// How long a failed attempt to tell somebody something rests before the next one.
+/// How long something that failed rests before it is tried again.
 const REST: Duration = Duration::from_millis(200);
+/// How often something is tried; after that a restart takes it up again.
+const TRIES_MAX: u32 = 5;
 
 impl<D: Dialect> Driver<D> {
     /// Starts whatever is owed and not yet under way. Recovery comes through here as well.
@@ -66,7 +70,7 @@ impl<D: Dialect> Driver<D> {
         };
         // An execution that is gone waits for nothing any more.
         if let Err(error) = done
-            && !matches!(error, crate::DriveError::Unknown)
+            && !matches!(error, DriveError::Unknown)
             && !self.detached.is_cancelled()
         {
             error!(execution = %id, %error, "failed to journal what the world did; a restart takes it up again");
@@ -85,13 +89,13 @@ impl<D: Dialect> Driver<D> {
     async fn perform_child(
         self: &Arc<Self>,
         parent: ExecutionId,
-        mut start: Start<D>,
+        start: Start<D>,
         then: D::Command,
     ) -> Driven<D, ()> {
-        let mut stash = Stash::default();
-        start.input = self.adopt(parent, start.input, &mut stash).await?;
-        // Boxed: a child may start children, and a future cannot hold itself.
-        Box::pin(self.start(start, stash, None)).await?;
+        let mut tries = 1;
+        while let Err(error) = self.start_child(parent, &start).await {
+            self.rest_after(error, &mut tries).await?;
+        }
         self.act_here(
             parent,
             Stash::default(),
@@ -99,6 +103,15 @@ impl<D: Dialect> Driver<D> {
             |_, _| (),
         )
         .await
+    }
+
+    async fn start_child(self: &Arc<Self>, parent: ExecutionId, start: &Start<D>) -> Driven<D, ()> {
+        let mut stash = Stash::default();
+        let input = self.adopt(parent, start.input.clone(), &mut stash).await?;
+        let start = Start { input, ..start.clone() };
+        // Boxed: a child may start children, and a future cannot hold itself.
+        Box::pin(self.start(start, stash, None)).await?;
+        Ok(())
     }
 
     async fn perform_parent(self: &Arc<Self>, child: ExecutionId) -> Driven<D, ()> {
@@ -110,17 +123,9 @@ impl<D: Dialect> Driver<D> {
             })
             .await?;
         let Some((parent, outcome, timeout)) = told else { return Ok(()) };
-        let mut stash = Stash::default();
-        let outcome = self.adopt_outcome(child, outcome, &mut stash).await?;
-        let end = ChildEnd { operation: parent.operation, outcome, timeout };
-        match Box::pin(self.command(parent.execution, Command::ChildEnded(end), stash)).await {
-            // A parent whose retention is over waits for nobody.
-            Ok(()) | Err(crate::DriveError::Unknown) => {}
-            Err(error) => {
-                warn!(execution = %child, %error, "failed to tell the parent; it is told again at the next start");
-                tokio::time::sleep(REST).await;
-                return Err(error);
-            }
+        let mut tries = 1;
+        while let Err(error) = self.tell_parent(child, parent, &outcome, timeout).await {
+            self.rest_after(error, &mut tries).await?;
         }
         self.act_here(
             child,
@@ -129,6 +134,35 @@ impl<D: Dialect> Driver<D> {
             |_, _| (),
         )
         .await
+    }
+
+    async fn tell_parent(
+        self: &Arc<Self>,
+        child: ExecutionId,
+        parent: Parent,
+        outcome: &Outcome,
+        timeout: Option<Duration>,
+    ) -> Driven<D, ()> {
+        let mut stash = Stash::default();
+        let outcome = self.adopt_outcome(child, outcome.clone(), &mut stash).await?;
+        let end = ChildEnd { operation: parent.operation, outcome, timeout };
+        match Box::pin(self.command(parent.execution, Command::ChildEnded(end), stash)).await {
+            // A parent whose retention is over waits for nobody.
+            Err(DriveError::Unknown) => Ok(()),
+            told => told,
+        }
+    }
+
+    /// Rests before the next try, if there is to be one: a store goes on after a read that failed, but never after a
+    /// write.
+    async fn rest_after(&self, error: DriveError<D::Rejection>, tries: &mut u32) -> Driven<D, ()> {
+        if *tries >= TRIES_MAX || !matches!(error, DriveError::Store(StoreError::Unreadable(_))) {
+            return Err(error);
+        }
+        *tries += 1;
+        warn!(%error, "failed to read what is owed; trying again");
+        tokio::time::sleep(REST).await;
+        Ok(())
     }
 
     /// A payload of one execution, for another one: a long text is copied, since each execution owns its own.

@@ -3,7 +3,7 @@
 use crate::{
     Definition, Durable, ErrorObject, PAYLOAD_BYTES_MAX, RESULT_BYTES_MAX, Target, TargetKind,
     event::{Event, Then},
-    operation::{Operation, OperationStatus},
+    operation::{Operation, OperationKind, OperationStatus},
     state::{ChainedInput, Live},
 };
 use durastack_engine::{ChildEnd, Draft, Execution, Outcome, Parent, Payload, Start, Stash};
@@ -87,6 +87,12 @@ impl Output {
                 format!("Invalid invocation output: {why}"),
             ))
         };
+        // Serde would take a list of the members' values for the object.
+        if response.trim_ascii_start().first() != Some(&b'{')
+            && serde_json::from_slice::<serde::de::IgnoredAny>(response).is_ok()
+        {
+            return invalid("not an object".to_owned());
+        }
         let response = match serde_json::from_slice::<Response>(response) {
             Ok(response) => response,
             Err(error) => return invalid(error.to_string()),
@@ -187,7 +193,7 @@ fn failed(
     error: Payload,
 ) {
     let policy = work.definition.retries;
-    let attempt = work.failures + 1;
+    let attempt = work.immediate_retries + work.paused_retries + 1;
     if attempt >= policy.attempts_max {
         complete(draft, live, Some(error.clone()), Then::End);
         draft.end(Outcome::Failed(Some(error)));
@@ -197,24 +203,24 @@ fn failed(
         && ["Runtime.", "Sandbox.", "Extension."]
             .iter()
             .any(|prefix| error_type.starts_with(prefix));
-    let then = if of_the_runtime && attempt <= policy.immediate_max {
+    let then = if of_the_runtime && work.immediate_retries < policy.immediate_max {
         Then::RetryNow
     } else {
-        let paused_before = if of_the_runtime {
-            work.failures.saturating_sub(policy.immediate_max)
-        } else {
-            work.failures
-        };
         let delay_ms = policy
             .first_delay_ms
-            .saturating_mul(1 << paused_before.min(32))
+            .saturating_mul(1 << work.paused_retries.min(32))
             .min(policy.delay_ms_max);
         Then::RetryAt(draft.now.plus(Duration::from_millis(delay_ms)))
     };
     complete(draft, live, Some(error), then);
 }
 
-fn complete(draft: &mut Draft<Durable>, live: &Live, error: Option<Payload>, then: Then) {
+pub(crate) fn complete(
+    draft: &mut Draft<Durable>,
+    live: &Live,
+    error: Option<Payload>,
+    then: Then,
+) {
     draft.push(Event::InvocationCompleted {
         number: live.number,
         started: live.started,
@@ -226,7 +232,9 @@ fn complete(draft: &mut Draft<Durable>, live: &Live, error: Option<Payload>, the
 
 fn open_operation(execution: &Execution<Durable>, number: u64) -> Option<&Operation> {
     execution.work.operation(number).filter(|operation| {
-        operation.status == OperationStatus::Started && execution.life.is_open()
+        operation.kind() == OperationKind::ChainedInvoke
+            && operation.status == OperationStatus::Started
+            && execution.life.is_open()
     })
 }
 

@@ -65,7 +65,8 @@ pub(crate) struct FunctionLogs {
 /// What the writing thread is told.
 #[derive(Debug)]
 enum Message {
-    Line(Line),
+    /// Boxed: the queue's places are there from the start, and used by few.
+    Line(Box<Line>),
     End,
 }
 
@@ -119,7 +120,7 @@ impl Logs for FunctionLogs {
             },
             text: String::from_utf8_lossy(line.text).into_owned(),
         };
-        if self.lines.try_send(Message::Line(owned)).is_err() {
+        if self.lines.try_send(Message::Line(Box::new(owned))).is_err() {
             let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
             if lost.is_power_of_two() {
                 tracing::warn!(

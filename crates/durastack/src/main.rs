@@ -8,6 +8,7 @@ mod options;
 mod server;
 mod shell;
 mod start;
+mod throttle;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serves until Ctrl-C
-    Start(options::Flags),
+    Start(Box<options::Flags>),
     /// Prints what a shell needs to talk to durastack; use it as: eval "$(durastack env)"
     Env(shell::Flags),
     /// Prints the table of operations and how much of each is built, as Markdown
@@ -32,7 +33,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Start(flags) => start::run(flags),
+        Command::Start(flags) => start::run(*flags),
         Command::Env(flags) => shell::print(&flags),
         Command::Coverage => console::print(&server::coverage()),
     };

@@ -1,6 +1,6 @@
 //! What the user can choose: by flag, by variable, in a file, in this order of precedence.
 
-use crate::functions::FileFc;
+use crate::{functions::FileFc, throttle::Quotas};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use durastack_auth::{Key, Secret, aliyun::Vocabulary};
@@ -32,6 +32,9 @@ pub(crate) struct Flags {
     /// Whether signatures are verified [default: strict]
     #[arg(long, env = "DURASTACK_AUTH")]
     auth: Option<AuthMode>,
+    /// Quotas of requests: those that the clouds publish (`cloud`), none (`off`), or those in a file [default: off]
+    #[arg(long, env = "DURASTACK_THROTTLE", value_name = "cloud|off|FILE")]
+    throttle: Option<PathBuf>,
     /// Configuration file [default: durastack.toml in the working directory, if it is there]
     #[arg(long, env = "DURASTACK_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -114,6 +117,7 @@ struct File {
     data: Option<PathBuf>,
     ephemeral: Option<bool>,
     auth: Option<AuthMode>,
+    throttle: Option<PathBuf>,
     ready_file: Option<PathBuf>,
     log_format: Option<LogFormat>,
     function_logs: Option<Switch>,
@@ -164,6 +168,7 @@ pub(crate) struct Options {
     /// `None`: a temporary folder.
     pub(crate) data: Option<PathBuf>,
     pub(crate) auth: Auth,
+    pub(crate) quotas: Quotas,
     pub(crate) ready_file: Option<PathBuf>,
     pub(crate) log_format: LogFormat,
     pub(crate) function_logs: bool,
@@ -209,6 +214,11 @@ impl Options {
             auth: match flags.auth.or(file.auth).unwrap_or(AuthMode::Strict) {
                 AuthMode::Strict => Auth::Strict,
                 AuthMode::Off => Auth::Off,
+            },
+            quotas: match (flags.throttle, file.throttle) {
+                (Some(written), _) => Quotas::chosen(&written, Path::new("")),
+                (None, Some(written)) => Quotas::chosen(&written, &base),
+                (None, None) => Quotas::default(),
             },
             ready_file: flags.ready_file.or_else(|| in_file(file.ready_file)),
             log_format: flags.log_format.or(file.log_format).unwrap_or(LogFormat::Text),

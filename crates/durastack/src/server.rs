@@ -1,6 +1,6 @@
 //! The way of a request: the gate, then the service that it is for.
 
-use crate::admin;
+use crate::{admin, throttle::FNF};
 use bytes::Bytes;
 use durastack_driver::Clockwork;
 use durastack_edge::{Context, Handler};
@@ -58,6 +58,13 @@ impl Handler for Server {
                 if let Err(refused) = check_media_type(request.headers()) {
                     return asked.frame().failure(&refused.wire());
                 }
+                if let Ok(op) = self.fnf_routes.find(&asked) {
+                    let allowed =
+                        self.gate.throttle(FNF, op.name, &asked.caller, &request, &request_id);
+                    if let Err(refusal) = allowed {
+                        return Some(*refusal);
+                    }
+                }
                 request.extensions_mut().insert(gone);
                 let extensions = std::mem::take(request.extensions_mut());
                 return self.fnf_routes.call(&self.fnf, *asked, extensions).await;
@@ -71,6 +78,12 @@ impl Handler for Server {
                 let (method, uri) = (request.method().clone(), request.uri().clone());
                 match self.routes.find(&method, &uri) {
                     Some(found) => {
+                        let (name, operation) = (service.signing_name(), found.op.name);
+                        let allowed =
+                            self.gate.throttle(name, operation, &caller, &request, &request_id);
+                        if let Err(refusal) = allowed {
+                            return Some(*refusal);
+                        }
                         self.routes.call(&self.lambda, found, request, caller, request_id).await
                     }
                     None => unknown_operation().render(&request_id),

@@ -79,7 +79,9 @@ async fn serve(options: Options) -> Result<()> {
         aliyun_errors: options.aliyun_errors,
         aliyun_nonce: options.aliyun_nonce,
     };
-    let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?;
+    let (routes, fnf_routes) = (durastack_svc_lambda::routes(), durastack_svc_fnf::routes());
+    let throttle = options.quotas.throttle(&routes, &fnf_routes, clock.clone())?;
+    let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?.throttled_by(throttle);
 
     let (logs, log_writer) = FunctionLogs::start(folder.join("logs"), options.function_logs)?;
     let logs = Arc::new(logs);
@@ -129,9 +131,9 @@ async fn serve(options: Options) -> Result<()> {
     let interrupted = interruptions(stop.clone())?;
     let server = Server {
         gate,
-        routes: durastack_svc_lambda::routes(),
+        routes,
         lambda: Arc::clone(&lambda),
-        fnf_routes: durastack_svc_fnf::routes(),
+        fnf_routes,
         fnf: Arc::clone(&fnf),
         clockwork: Arc::new(Clockwork::new(
             clock.clone(),

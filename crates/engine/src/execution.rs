@@ -58,7 +58,7 @@ pub enum Command<D: Dialect> {
     ChildEnded(ChildEnd),
     /// The parent has recorded this execution's end.
     ParentTold,
-    /// durastack starts again.
+    /// durastack starts again. What is due by now happens too.
     Recover,
     /// Something of the dialect.
     Work(D::Command),
@@ -168,6 +168,8 @@ impl<D: Dialect> Execution<D> {
         moment: Moment,
         command: Command<D>,
     ) -> Result<Vec<Record<D>>, D::Rejection> {
+        // What a decision reckons from and what its records say must be one time, even if a clock ran backwards.
+        let moment = Moment { now: moment.now.max(self.last_at), ..moment };
         let mut draft = Draft::new(moment, self.events_shown);
         match command {
             Command::Stop(error) if self.life.is_open() => {
@@ -184,7 +186,13 @@ impl<D: Dialect> Execution<D> {
                     draft.events.push(Event::Life(LifeEvent::ParentTold));
                 }
             }
-            Command::Recover => D::recover(self, &mut draft),
+            Command::Recover => {
+                D::recover(self, &mut draft);
+                // What fell due meanwhile belongs to what comes next; a timeout leaves nothing to come.
+                if self.life.is_open() {
+                    self.fire(&mut draft);
+                }
+            }
             Command::Work(command) => D::decide(self, &mut draft, command)?,
         }
         if self.life.is_open() && !draft.ended {
@@ -206,7 +214,7 @@ impl<D: Dialect> Execution<D> {
     }
 
     fn number(&self, draft: Draft<D>) -> Vec<Record<D>> {
-        let at = draft.now.max(self.last_at);
+        let at = draft.now;
         let (mut sequence, mut shown) = (self.sequence, self.events_shown);
         let place = |event: Event<D::Event, D::Definition>| {
             sequence += 1;

@@ -6,6 +6,7 @@
 use crate::{Dialect, LifeEvent};
 use durastack_clock::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The format that this program writes.
 const FORMAT: u8 = 1;
@@ -20,7 +21,7 @@ pub enum Event<E, Definition> {
 }
 
 /// An event with its place in the journal.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Record<D: Dialect> {
     /// From 1, without gaps.
     pub sequence: u64,
@@ -30,6 +31,14 @@ pub struct Record<D: Dialect> {
     pub event_id: Option<u64>,
     /// What happened.
     pub event: Event<D::Event, D::Definition>,
+}
+
+// By hand: a derive would ask the dialect's state to be `Clone`.
+impl<D: Dialect> Clone for Record<D> {
+    fn clone(&self) -> Self {
+        let Self { sequence, at, event_id, event } = self;
+        Self { sequence: *sequence, at: *at, event_id: *event_id, event: event.clone() }
+    }
 }
 
 /// A stored record that cannot be read.
@@ -81,7 +90,10 @@ struct Envelope {
 }
 
 #[derive(Deserialize)]
-struct Read<E, Definition> {
+struct Read<'a, E, Definition> {
+    v: u8,
+    #[serde(borrow)]
+    dialect: Cow<'a, str>,
     at: Timestamp,
     event_id: Option<u64>,
     event: Event<E, Definition>,
@@ -111,10 +123,17 @@ impl<D: Dialect> Record<D> {
     ///
     /// [`BadRecord`], when the bytes are damaged, newer, or another dialect's.
     pub fn decode(sequence: u64, bytes: &[u8]) -> Result<Self, BadRecord> {
-        let read = match serde_json::from_slice::<Read<D::Event, D::Definition>>(bytes) {
+        let read = match serde_json::from_slice::<Read<'_, D::Event, D::Definition>>(bytes) {
             Ok(read) => read,
             Err(cause) => return Err(why_unreadable(sequence, bytes, D::NAME, cause)),
         };
+        // A newer or foreign record may look like one of ours, and mean something else.
+        if read.v > FORMAT {
+            return Err(BadRecord::Newer { sequence, format: read.v });
+        }
+        if read.dialect != D::NAME {
+            return Err(BadRecord::Foreign { sequence, dialect: read.dialect.into_owned() });
+        }
         Ok(Self { sequence, at: read.at, event_id: read.event_id, event: read.event })
     }
 }

@@ -12,6 +12,7 @@ mod origins;
 mod refused;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 pub use door::{Door, Service};
 pub use hosts::BadHost;
@@ -25,6 +26,7 @@ use durastack_auth::{
 };
 use durastack_clock::{Clock, Timestamp};
 use durastack_names::{AccountId, Region};
+use durastack_throttle::Throttle;
 use durastack_wire::{Caller, rpc};
 use frame::Frame;
 use hosts::Hosts;
@@ -81,6 +83,7 @@ pub struct Gate {
     /// Absent where a nonce may come again.
     nonces: Option<Nonces>,
     keys: Arc<Keyring>,
+    throttle: Throttle,
     clock: Clock,
 }
 
@@ -112,6 +115,7 @@ impl Gate {
             aliyun_errors: settings.aliyun_errors,
             nonces: settings.aliyun_nonce.then(Nonces::new),
             keys,
+            throttle: Throttle::off(clock.clone()),
             clock,
         })
     }

@@ -74,7 +74,7 @@ impl Sqlite {
             folder: path.clone(),
             source,
         };
-        let db = schema::open_writer(&folder.database()).map_err(database)?;
+        let db = schema::open_writer(&folder.database(), fresh_secret).map_err(database)?;
         let secret = schema::secret(&db, fresh_secret).map_err(|e| database(e.into()))?;
         folder.sync()?;
         let first_reader = schema::open_reader(&folder.database()).map_err(database)?;

@@ -134,12 +134,16 @@ impl Packages {
     /// Deletes the packages that nothing names any more, and what an earlier process left half done. To be called
     /// before anything runs.
     ///
+    /// Unpacked files are not synced one by one; instead, after a reboot, which may have been a power cut, everything
+    /// is unpacked anew.
+    ///
     /// # Errors
     ///
     /// [`PackageError::File`].
     pub(crate) async fn sweep(&self, named: BTreeSet<[u8; 32]>) -> Result<(), PackageError> {
         let folder = self.folder.clone();
         off_thread(move || {
+            let same_boot = note_boot(&folder)?;
             for entry in fs::read_dir(&folder).map_err(file_error("read", &folder))? {
                 let path = entry.map_err(file_error("read", &folder))?.path();
                 let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
@@ -147,7 +151,8 @@ impl Packages {
                 let Some(sha256) = name.as_deref().and_then(|n| from_hex(n.get(..64)?)) else {
                     continue;
                 };
-                let is_whole = name.is_some_and(|n| n.len() == 64 || n[64..] == *".zip");
+                let is_whole =
+                    name.is_some_and(|n| same_boot && n.len() == 64 || n[64..] == *".zip");
                 if is_whole && named.contains(&sha256) {
                     continue;
                 }
@@ -161,6 +166,17 @@ impl Packages {
         })
         .await
     }
+}
+
+/// Notes in which boot of the machine this folder was used last; says whether that was this one.
+fn note_boot(folder: &Path) -> Result<bool, PackageError> {
+    let Ok(boot) = fs::read("/proc/sys/kernel/random/boot_id") else { return Ok(false) };
+    let note = folder.join("boot-id");
+    if fs::read(&note).is_ok_and(|noted| noted == boot) {
+        return Ok(true);
+    }
+    fs::write(&note, boot).map_err(file_error("write", &note))?;
+    Ok(false)
 }
 
 async fn off_thread<T: Send + 'static>(
@@ -337,7 +353,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_package_is_kept_and_unpacked() {
-        let (_folder, packages) = packages();
+        let (folder, packages) = packages();
+        packages.sweep(BTreeSet::new()).await.unwrap();
         let bytes = zip(|w| {
             file(w, "bootstrap", 0o755, "#!/bin/sh");
             file(w, "lib/a.py", 0o400, "a = 1");
@@ -360,6 +377,10 @@ mod tests {
         packages.sweep([code.sha256].into()).await.unwrap();
         assert!(!draft.exists() && strange.exists());
         assert!(unpacked.is_dir());
+        fs::write(folder.path().join("code/boot-id"), "an earlier boot").unwrap();
+        packages.sweep([code.sha256].into()).await.unwrap();
+        assert!(!unpacked.exists(), "a power cut may have spoilt it");
+        assert_eq!(packages.unpacked(code).await.unwrap(), unpacked);
         packages.sweep(BTreeSet::new()).await.unwrap();
         assert!(!unpacked.exists() && packages.unpacked(code).await.is_err());
     }

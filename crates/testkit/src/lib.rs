@@ -1,6 +1,4 @@
 //! What tests of several crates share; never part of the product.
 
-mod failing_store;
+pub mod failing;
 pub mod golden;
-
-pub use failing_store::{FailingStore, Remains};

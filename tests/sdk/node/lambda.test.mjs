@@ -2,6 +2,9 @@
 // answer, list, stop; and that it puts a wrong clock right by what the server tells it.
 
 import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, mock, test } from "node:test";
 import {
   CreateAliasCommand,
@@ -9,6 +12,7 @@ import {
   DeleteFunctionCommand,
   GetDurableExecutionCommand,
   GetDurableExecutionHistoryCommand,
+  GetDurableExecutionStateCommand,
   GetFunctionCommand,
   InvokeCommand,
   ListFunctionsCommand,
@@ -128,6 +132,37 @@ test("create, get, invoke, update, publish, alias, delete", async () => {
     ),
     "the function to be gone",
   );
+});
+
+test("the state, with a running handler's token; and a history without its data", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "durastack-state-"));
+  const release = join(folder, "release");
+  const source = `
+    import { access, writeFile } from "node:fs/promises";
+    import { setTimeout } from "node:timers/promises";
+    export const handler = async (event) => {
+      await writeFile(${JSON.stringify(join(folder, "event"))}, JSON.stringify(event));
+      for (let i = 0; i < 2000; i++) {
+        try { await access(${JSON.stringify(release)}); break; } catch { await setTimeout(10); }
+      }
+      return { Status: "SUCCEEDED" };
+    };`;
+  await deploy("held", { "index.mjs": source }, { DurableConfig: { ExecutionTimeout: 3600 } });
+  const arn = await start("held", { secret: 1 }, "held");
+  const envelope = await waitFor(
+    () => readFile(join(folder, "event"), "utf8").then(JSON.parse, () => undefined),
+    "the handler's input",
+  );
+  const asked = { DurableExecutionArn: arn, CheckpointToken: envelope.CheckpointToken };
+  const { Operations } = await aws.send(new GetDurableExecutionStateCommand(asked));
+  assert.deepEqual(Operations.map((operation) => operation.Type), ["EXECUTION"]);
+  await writeFile(release, "");
+  await endOf(arn);
+  await assert.rejects(aws.send(new GetDurableExecutionStateCommand(asked)), /Invalid checkpoint token/);
+  const without = { DurableExecutionArn: arn, IncludeExecutionData: false };
+  const { Events } = await aws.send(new GetDurableExecutionHistoryCommand(without));
+  assert.deepEqual(Events[0].ExecutionStartedDetails.Input, { Truncated: true });
+  await rm(folder, { recursive: true });
 });
 
 test("a function error is an answer, not an exception", async () => {

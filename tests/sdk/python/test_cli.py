@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import workflows
-from harness import REGION, ROLE, zipped
+from harness import REGION, ROLE, wait_for, zipped
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,44 @@ def test_main_path(server, cli):
     assert (execution["Status"], json.loads(execution["Result"])) == ("SUCCEEDED", {"answer": "yes"})
     refusal = cli("send-durable-execution-callback-success", "--callback-id", callback, refused=True)
     assert "CallbackTimeoutException" in refusal
+
+
+def test_versions_aliases_and_history_without_data(server, cli):
+    create(cli, "cli-version", workflows.CALLBACK)
+    assert cli("publish-version", "--function-name", "cli-version")["Version"] == "1"
+    alias = ("--function-name", "cli-version", "--name", "live")
+    cli("create-alias", *alias, "--function-version", "1")
+    assert cli("get-alias", *alias)["FunctionVersion"] == "1"
+    assert len(cli("list-versions-by-function", "--function-name", "cli-version")["Versions"]) == 2
+    assert "cli-version" in [found["FunctionName"] for found in cli("list-functions")["Functions"]]
+    started = cli("invoke", "--function-name", "cli-version:live", "--invocation-type", "Event", "out.json")
+    arn = started["DurableExecutionArn"]
+    assert ":function:cli-version:1/durable-execution/" in arn
+    server.wait_until_suspended(arn)
+    history = ("get-durable-execution-history", "--durable-execution-arn", arn)
+    shown = cli(*history, "--no-include-execution-data")["Events"]
+    assert shown[0]["ExecutionStartedDetails"]["Input"] == {"Truncated": True}
+    assert cli(*history)["Events"][0]["ExecutionStartedDetails"]["Input"]["Payload"] == "{}"
+    newest = cli(*history, "--reverse-order", "--max-items", "1")
+    assert [event["EventType"] for event in newest["Events"]] == ["InvocationCompleted"]
+    assert newest["NextToken"], "the rest is a page away"
+
+
+def test_state(server, cli, tmp_path):
+    """The state that only a running handler may ask for, asked for with its token."""
+    create(cli, "cli-held", workflows.HELD)
+    release = tmp_path / "release"
+    arn = start(cli, "cli-held", {"release": str(release)}, "held")
+    event = release.with_suffix(".event")
+    wait_for(event.exists, "the handler to run")
+    envelope = wait_for(lambda: event.read_text() and json.loads(event.read_text()), "its input")
+    asked = ("get-durable-execution-state", "--durable-execution-arn", arn, "--checkpoint-token")
+    (execution,) = cli(*asked, envelope["CheckpointToken"])["Operations"]
+    assert (execution["Type"], execution["Id"]) == ("EXECUTION", arn.rsplit("/", 1)[1])
+    assert "Invalid checkpoint token" in cli(*asked, "AAAA", refused=True)
+    release.touch()
+    server.wait_for_end(arn)
+    assert "Invalid checkpoint token" in cli(*asked, envelope["CheckpointToken"], refused=True)
 
 
 def test_failure_stop_and_list(server, cli):

@@ -5,6 +5,7 @@ and retention; reading executions, histories and lists. Time moves by `advance`,
 """
 
 import json
+import os
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote
 
@@ -225,6 +226,14 @@ def test_retention(fresh_server):
     assert fresh != arn
     server.wait_for_end(fresh)
     assert server.execution(running)["Status"] == "RUNNING"
+
+
+def test_a_turn_of_the_clock_reaches_a_wait_that_is_about_to_begin(fresh_server):
+    """The month is counted from when the running function has come to rest, not from the request."""
+    fresh_server.deploy("wait", workflows.WAIT, DurableConfig={"ExecutionTimeout": 40 * DAY_SECONDS})
+    arn = fresh_server.start_execution("wait", {"log": os.devnull, "seconds": 30 * DAY_SECONDS})
+    fresh_server.advance("30d")
+    assert fresh_server.execution(arn)["Status"] == "SUCCEEDED"
 
 
 def test_a_wait_of_a_month(fresh_server):

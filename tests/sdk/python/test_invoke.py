@@ -6,16 +6,18 @@ a package without the durable SDK, which comes from the environment around it, o
 
 import base64
 import http.client
+import io
 import json
 import shutil
 import socket
 import subprocess
 import sys
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from harness import ORDER, REGION, SAMPLES, Server, error_of, processes_with, wait_for
+from harness import ORDER, REGION, ROLE, SAMPLES, Server, error_of, processes_with, wait_for
 from signing import send, signed
 
 KINDS = """
@@ -347,19 +349,6 @@ def test_many_at_once(aws, kinds):
     assert [answer["number"] for answer in answers] == list(range(40))
 
 
-def test_reserved_concurrency_zero_is_a_throttle(server, name):
-    """F7's second half."""
-    server.deploy(name, KINDS, durable=False)
-    impatient = server.client(attempts=1)
-    impatient.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-    try:
-        impatient.invoke(FunctionName=name)
-        raise AssertionError("not throttled")
-    except impatient.exceptions.TooManyRequestsException as problem:
-        assert problem.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
-        assert problem.response["Error"]["Message"] == "Rate Exceeded."
-
-
 # Node
 
 
@@ -426,3 +415,32 @@ def test_without_the_sdk_the_error_says_what_to_install_node(bare_server, needs_
     )
     _, document, _ = call(bare_server.aws, ORDER, function="lost-node")
     assert "npm install @aws/durable-execution-sdk-js" in document["errorMessage"]
+
+
+def test_provided(server, aws, name):
+    """A custom runtime is any program that speaks the Runtime API."""
+    bootstrap = """#!/usr/bin/env python3
+import os, urllib.request
+api = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime/invocation/"
+while True:
+    with urllib.request.urlopen(api + "next") as work:
+        request_id, event = work.headers["Lambda-Runtime-Aws-Request-Id"], work.read()
+    answer = b'{"got": ' + event + b', "handler": "' + os.environ["_HANDLER"].encode() + b'"}'
+    urllib.request.urlopen(urllib.request.Request(api + request_id + "/response", data=answer)).close()
+"""
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        entry = zipfile.ZipInfo("bootstrap")
+        entry.external_attr = 0o755 << 16
+        archive.writestr(entry, bootstrap)
+    aws.create_function(
+        FunctionName=name,
+        Runtime="provided.al2023",
+        Handler="free-text",
+        Role=ROLE,
+        Code={"ZipFile": package.getvalue()},
+    )
+    aws.get_waiter("function_active_v2").wait(FunctionName=name)
+    for event in ("1", "[2]"):
+        answer = aws.invoke(FunctionName=name, Payload=event)
+        assert json.loads(answer["Payload"].read()) == {"got": json.loads(event), "handler": "free-text"}

@@ -161,3 +161,17 @@ def handler(event, context):
     return {"said": context.invoke(event["function"], event.get("payload"), name="call")}
 """
 )
+
+# Not the SDK at all: writes its input beside the file `release` that it then waits for, so that a test can use its token.
+HELD = """
+import json, pathlib, time
+
+def handler(event, context):
+    release = pathlib.Path(json.loads(event["InitialExecutionState"]["Operations"][0]["ExecutionDetails"]["InputPayload"])["release"])
+    release.with_suffix(".event").write_text(json.dumps(event))
+    for _ in range(2000):
+        if release.exists():
+            break
+        time.sleep(0.01)
+    return {"Status": "SUCCEEDED"}
+"""

@@ -165,7 +165,7 @@ mod tests {
     /// What SQLite says that it will do for a query.
     fn plan(query: ListQuery) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let db = schema::open_writer(&folder.path().join("store.db")).unwrap();
+        let db = schema::open_writer(&folder.path().join("store.db"), [7; 32]).unwrap();
         let (sql, params) = page(query);
         let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let steps = statement

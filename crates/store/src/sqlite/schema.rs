@@ -3,7 +3,7 @@
 use rusqlite::{
     Connection, OpenFlags, OptionalExtension, config::DbConfig, params, types::FromSql,
 };
-use std::{error::Error, path::Path};
+use std::{error::Error, fs, io, path::Path};
 
 /// 3.51.3 closed a hole through which a checkpoint could lose data in WAL mode.
 /// Source: SQLite release log, 3.51.3 of 2026-03-13.
@@ -97,14 +97,17 @@ struct Unset {
 
 type Refused = Box<dyn Error + Send + Sync>;
 
-/// Opens the one connection that writes, and makes the tables if the file is new.
-pub(crate) fn open_writer(path: &Path) -> Result<Connection, Refused> {
+/// Opens the one connection that writes, and makes the file if it is not there; `fresh_secret` is then its secret.
+pub(crate) fn open_writer(path: &Path, fresh_secret: [u8; 32]) -> Result<Connection, Refused> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {
         let found = rusqlite::version().to_owned();
         return Err(Unset { name: "version", found, wanted: "3.51.3 or later".to_owned() }.into());
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    if !path.try_exists()? {
+        make(path, fresh_secret)?;
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
     // Once a write has failed nothing more may be written, and closing a connection would: the clean close does its own.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     set(&db, "journal_mode", "WAL", &"wal".to_owned())?;
@@ -113,9 +116,8 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, Refused> {
     set(&db, "cache_size", &format!("-{WRITER_CACHE_KIB}"), &-WRITER_CACHE_KIB)?;
     set(&db, "foreign_keys", "OFF", &0)?;
     match db.query_row("PRAGMA user_version", [], |row| row.get(0))? {
-        0 => db.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-        ))?,
+        // Of an earlier start that was cut short while the file was still made in its place.
+        0 => db.execute_batch(&tables())?,
         SCHEMA_VERSION => {}
         found => {
             let (name, wanted) = ("user_version", SCHEMA_VERSION.to_string());
@@ -123,6 +125,31 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, Refused> {
         }
     }
     Ok(db)
+}
+
+/// Makes the file beside its place and renames it. Nobody sees half of it, so one sync is enough; the caller makes the
+/// name durable.
+fn make(path: &Path, secret: [u8; 32]) -> Result<(), Refused> {
+    let draft = path.with_extension("new");
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let db = Connection::open_with_flags(&draft, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    set(&db, "synchronous", "OFF", &0)?;
+    set(&db, "journal_mode", "MEMORY", &"memory".to_owned())?;
+    db.execute_batch(&tables())?;
+    self::secret(&db, secret)?;
+    // Kept in the file; later it would cost syncs of its own.
+    set(&db, "journal_mode", "WAL", &"wal".to_owned())?;
+    db.close().map_err(|(_, error)| error)?;
+    fs::File::open(&draft)?.sync_all()?;
+    Ok(fs::rename(&draft, path)?)
+}
+
+fn tables() -> String {
+    format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 }
 
 /// Opens a connection that can only read. The writing one must be open.

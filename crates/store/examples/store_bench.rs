@@ -3,7 +3,7 @@
 //! One checkpoint is two records of 300 bytes; a third of them sets the deadline and the next one clears it; the first
 //! of an execution claims its name and puts its row, the twentieth replaces the row. Each client is a closed loop.
 //!
-//! `cargo run --release -p durastack-store --example bench [-- FOLDER]`; the folder decides which disk is measured.
+//! `cargo run --release -p durastack-store --example store_bench [-- FOLDER]`; the folder decides which disk is measured.
 
 use bytes::Bytes;
 use durastack_clock::{Entropy, Stopwatch};
