@@ -143,6 +143,45 @@ fn requests_are_refused_in_the_services_own_words() {
     assert_eq!(refused(plain), (415, "UnsupportedMediaType".to_owned()));
 }
 
+/// The rows of StopExecution's published error table that are answered before the operation is asked.
+#[test]
+fn the_door_has_its_rows_of_the_error_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let quotas = folder.path().join("quotas.toml");
+    let bucket = "[[bucket]]\nservice = \"fnf\"\noperations = [\"StopExecution\"]\nrate = 0.001\nburst = 2\n";
+    fs::write(&quotas, bucket).unwrap();
+    let flags = ["--throttle", quotas.to_str().unwrap()];
+    let server = Server::start(&folder.path().join("data"), &flags);
+    let execution = [("FlowName", "shop"), ("ExecutionName", "one")];
+    let refused = |method: &str, path: &str, headers: &str, body: &str, expected: (u16, &str)| {
+        let (status, body) = server.call(method, path, headers, body);
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, body["Code"].as_str().unwrap()), expected, "{body}");
+    };
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let with = |more: &[(&str, &str)], secret: &str, action: &str, expected| {
+        let parameters = [&execution, more].concat();
+        refused("POST", "/", form, &signed("POST", action, &parameters, secret), expected);
+    };
+    let stop = |more: &[(&str, &str)], expected| with(more, "test", "StopExecution", expected);
+    with(&[], "wrong", "StopExecution", (403, "SignatureNotMatch"));
+    with(&[], "test", "StopExecutions", (400, "ActionNotSupported"));
+    stop(&[("AccessKeyId", "nobody")], (403, "InvalidAccessKeyID"));
+    stop(&[("Timestamp", "2020-01-01T00:00:00Z")], (403, "RequestTimeTooSkewed"));
+    stop(&[("Version", "2016-01-01")], (400, "APIVersionNotSupported"));
+    stop(&[("Cause", &"x".repeat(1_100_000))], (400, "EntityTooLarge"));
+    let bearer =
+        "/?Action=StopExecution&Version=2019-03-15&SignatureType=BEARERTOKEN&BearerToken=x";
+    refused("GET", bearer, "", "", (403, "AccessDenied"));
+    let undated =
+        "Authorization: ACS3-HMAC-SHA256 Credential=test,SignedHeaders=host,Signature=00\r\n";
+    refused("POST", "/", undated, "", (400, "MissingRequiredHeader"));
+    // None of these has taken anything of the quota.
+    stop(&[], (404, "FlowNotExists"));
+    stop(&[("Cause", &"x".repeat(4097))], (400, "InvalidArgument"));
+    stop(&[], (429, "ResourceThrottled"));
+}
+
 #[test]
 fn a_function_that_cannot_be_is_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
