@@ -43,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("svc-sts", &["wire"]),
     ("svc-fnf", &["clock", "driver", "engine", "flow", "names", "runner", "store", "wire"]),
     ("svc-lambda", &["clock", "driver", "durable", "engine", "names", "runner", "store", "wire"]),
+    ("svc-fnf", &["clock", "driver", "engine", "flow", "names", "runner", "store", "wire"]),
     ("testkit", &["store"]),
 ];
 

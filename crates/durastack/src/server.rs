@@ -1,6 +1,6 @@
 //! The way of a request: the gate, then the service that it is for.
 
-use crate::{admin, throttle::FNF};
+use crate::admin;
 use bytes::Bytes;
 use durastack_driver::Clockwork;
 use durastack_edge::{Context, Handler};
@@ -58,9 +58,11 @@ impl Handler for Server {
                 if let Err(refused) = check_media_type(request.headers()) {
                     return asked.frame().failure(&refused.wire());
                 }
-                if let Ok(op) = self.fnf_routes.find(&asked) {
+                // What no operation has, the routes refuse in their own words, and no bucket counts it.
+                if let Ok(operation) = self.fnf_routes.find(&asked).map(|op| op.name) {
+                    let caller = &asked.caller;
                     let allowed =
-                        self.gate.throttle(FNF, op.name, &asked.caller, &request, &request_id);
+                        self.gate.throttle("fnf", operation, caller, &request, &request_id);
                     if let Err(refusal) = allowed {
                         return Some(*refusal);
                     }

@@ -79,7 +79,8 @@ async fn serve(options: Options) -> Result<()> {
         aliyun_errors: options.aliyun_errors,
         aliyun_nonce: options.aliyun_nonce,
     };
-    let (routes, fnf_routes) = (durastack_svc_lambda::routes(), durastack_svc_fnf::routes());
+    let routes = durastack_svc_lambda::routes();
+    let fnf_routes = durastack_svc_fnf::routes();
     let throttle = options.quotas.throttle(&routes, &fnf_routes, clock.clone())?;
     let gate = Gate::new(settings, Arc::clone(&keys), clock.clone())?.throttled_by(throttle);
 

@@ -8,9 +8,6 @@ use durastack_throttle::{Profile, Throttle};
 use durastack_wire::{Routes, rpc};
 use std::path::{Path, PathBuf};
 
-/// What quotas call Serverless Workflow.
-pub(crate) const FNF: &str = "fnf";
-
 /// What `--throttle` chose.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) enum Quotas {
@@ -37,14 +34,13 @@ impl Quotas {
         fnf: &rpc::Routes<Fnf>,
         clock: Clock,
     ) -> Result<Throttle> {
-        let operations = || operations(lambda, fnf);
         let profile = match self {
             Self::Off => Profile::off(),
-            Self::Cloud => Profile::cloud(&operations()),
+            Self::Cloud => Profile::cloud(&operations(lambda, fnf)),
             Self::File(path) => {
                 let text = std::fs::read_to_string(path)
                     .with_context(|| format!("failed to read {}", path.display()))?;
-                Profile::read(&text, &operations())
+                Profile::read(&text, &operations(lambda, fnf))
                     .with_context(|| format!("failed to understand {}", path.display()))?
             }
         };
@@ -57,8 +53,10 @@ fn operations(
     lambda: &Routes<Lambda>,
     fnf: &rpc::Routes<Fnf>,
 ) -> Vec<(&'static str, Vec<&'static str>)> {
-    let lambda = lambda.ops().map(|op| op.name).collect();
-    vec![("lambda", lambda), (FNF, fnf.ops().map(|op| op.name).collect())]
+    vec![
+        ("lambda", lambda.ops().map(|op| op.name).collect()),
+        ("fnf", fnf.ops().map(|op| op.name).collect()),
+    ]
 }
 
 #[cfg(test)]
@@ -79,7 +77,10 @@ mod tests {
     #[test]
     fn the_published_quotas_fit_the_tables() {
         let clock = Clock::system(std::time::Duration::ZERO);
-        let (lambda, fnf) = (durastack_svc_lambda::routes(), durastack_svc_fnf::routes());
-        assert!(Quotas::Cloud.throttle(&lambda, &fnf, clock).is_ok());
+        assert!(
+            Quotas::Cloud
+                .throttle(&durastack_svc_lambda::routes(), &durastack_svc_fnf::routes(), clock)
+                .is_ok()
+        );
     }
 }

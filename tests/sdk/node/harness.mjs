@@ -1,7 +1,7 @@
 // A durastack of one's own for the tests in this folder; tests/sdk/python/harness.py is its larger sister.
 
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -33,16 +33,18 @@ export async function waitFor(probe, what, ms = PATIENCE_MS) {
   }
 }
 
-/** Starts the binary on a free port with data of its own. */
-export async function startServer() {
+/** Starts the binary on a free port with data of its own; `config` is the text of a durastack.toml, `flags` go last. */
+export async function startServer({ config = "", flags = [] } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "durastack-"));
+  const configFile = join(folder, "durastack.toml");
+  writeFileSync(configFile, config);
   const readyFile = join(folder, "ready.json");
   const logFile = join(folder, "server.log");
   const log = openSync(logFile, "a");
   const inherited = Object.entries(process.env).filter(([name]) => !/^(AWS|DURASTACK)_/.test(name));
   const child = spawn(
     BINARY,
-    ["start", "--port", "0", "--data", join(folder, "data"), "--ready-file", readyFile],
+    ["start", "--port", "0", "--data", join(folder, "data"), "--ready-file", readyFile, "--config", configFile, ...flags],
     { cwd: HERE, stdio: ["ignore", log, log], env: Object.fromEntries(inherited) },
   );
   const ended = new Promise((done) => child.once("exit", done));

@@ -3,8 +3,11 @@
 import os
 import re
 
+import fc
+import flows
 import pytest
 import workflows
+from fnf import ByHand, Core, Tea
 from harness import NODE_FOLDER, Server
 
 SERVERS = pytest.StashKey[list]()
@@ -12,7 +15,7 @@ SERVERS = pytest.StashKey[list]()
 
 @pytest.fixture(scope="module")
 def server(request, tmp_path_factory):
-    """A running durastack, shared by the tests of a module."""
+    """A running durastack, shared by the tests of a module; `FLAGS` of the module are its flags."""
     yield from _serve(request, tmp_path_factory.mktemp("durastack"))
 
 
@@ -26,6 +29,13 @@ def fresh_server(request, tmp_path):
 def aws(server):
     """A boto3 client for Lambda."""
     return server.aws
+
+
+@pytest.fixture(params=["tea", "core", "get", "post"])
+def fnf(request, server):
+    """Serverless Workflow through both official SDKs for Python, and by hand with each HTTP method."""
+    kinds = {"tea": Tea, "core": Core, "get": lambda it: ByHand(it, "GET"), "post": lambda it: ByHand(it, "POST")}
+    return kinds[request.param](server)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +69,11 @@ def language(request):
 
 
 def _serve(request, folder):
-    server = Server(folder)
+    flags = list(getattr(request.module, "FLAGS", []))
+    if request.module.__name__.startswith("test_fnf"):
+        more = getattr(request.module, "FUNCTIONS", {})
+        flags += fc.configure(folder, {**flows.FUNCTIONS, **(more(folder) if callable(more) else more)})
+    server = Server(folder, flags=flags)
     request.session.stash.setdefault(SERVERS, []).append(server)
     yield server
     request.session.stash[SERVERS].remove(server)
