@@ -41,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("throttle", &["clock", "names"]),
     ("gate", &["auth", "clock", "names", "throttle", "wire"]),
     ("svc-sts", &["wire"]),
+    ("svc-fnf", &["clock", "driver", "engine", "flow", "names", "runner", "store", "wire"]),
     ("svc-lambda", &["clock", "driver", "durable", "engine", "names", "runner", "store", "wire"]),
     ("svc-fnf", &["clock", "driver", "engine", "flow", "names", "runner", "store", "wire"]),
     ("testkit", &["store"]),

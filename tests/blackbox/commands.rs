@@ -12,6 +12,7 @@ fn env_prints_what_a_shell_needs() {
     let text = String::from_utf8(printed.stdout).unwrap();
     assert!(text.contains("export AWS_ENDPOINT_URL=\"http://localhost:4567\""), "{text}");
     assert!(text.contains("unset AWS_PROFILE"), "{text}");
+    assert!(text.contains("export ALIBABA_CLOUD_ENDPOINT_FNF=\"localhost:4567\""), "{text}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here, helpers included")]
 
 mod commands;
+mod flows;
 mod process;
 mod start;
 mod stop;

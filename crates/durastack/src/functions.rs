@@ -53,9 +53,9 @@ struct FileReply {
 }
 
 const DEFAULT_HANDLER: &str = "index.handler";
-/// Source: API reference of Function Compute, CreateFunction: 60 seconds in the vendor's own tools.
+/// Longer than the cloud's: functions here start on a machine that does other things too.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-/// The longest timeout in seconds. Source: the vendor's page on limits.
+/// The longest timeout in seconds. Source: Function Compute's page on limits: 24 hours.
 const TIMEOUT_SECONDS_MAX: u64 = 86_400;
 const DEFAULT_MEMORY_MB: u32 = 512;
 

@@ -120,6 +120,11 @@ pub(crate) fn parameter<'a>(seen: &Seen<'a>, name: &str) -> Option<Cow<'a, str>>
     find(seen.uri.query().unwrap_or_default().as_bytes(), name).or_else(|| find(form(seen)?, name))
 }
 
+/// Whether the body is said to be a form.
+pub(crate) fn has_form(seen: &Seen<'_>) -> bool {
+    form(seen).is_some()
+}
+
 fn form<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
     let content_type = seen.headers.get(header::CONTENT_TYPE)?.as_bytes();
     let is_form = content_type

@@ -1,7 +1,12 @@
 //! How long a body may be, decided from the head alone. An operation's own limit stands in its service's table; what
 //! depends on more than the operation is added here.
 
-use crate::{Door, Gate, Service, answer, door::Seen, frame::Frame, refused::Refused};
+use crate::{
+    Door, Gate, Service, answer,
+    door::{self, Seen},
+    frame::Frame,
+    refused::Refused,
+};
 use bytes::Bytes;
 use durastack_wire::{Op, WireError};
 use http::{HeaderMap, Response, StatusCode, request::Parts};
@@ -53,7 +58,12 @@ impl Gate {
         op: impl FnOnce(Service) -> Option<&'o Op>,
     ) -> Response<Bytes> {
         let seen = Seen::of_head(head);
-        let door = Door::of(&seen);
+        let door = match Door::of(&seen) {
+            // A form that is not read cannot say where it goes. Those of AWS are signed in a header, so it is one of
+            // Alibaba's clients that put everything in there.
+            Door::Nowhere if seen.uri.path() == "/" && door::has_form(&seen) => Door::Fnf,
+            door => door,
+        };
         if let Err(refused) = self.screen(&head.uri, &head.headers) {
             return answer(&refused, &seen, &door, request_id);
         }

@@ -59,9 +59,6 @@ pub enum FnfError {
     /// The body is of a kind that the API does not read.
     #[error("The content type must be \"application/json\".")]
     UnsupportedMediaType,
-    /// Too many requests.
-    #[error("The request is throttled. Please try again later.")]
-    ResourceThrottled,
     /// Somebody else changed the execution at the same time.
     #[error("Update conflict, please retry.")]
     ConcurrentUpdate,
@@ -138,7 +135,6 @@ impl IntoWire for FnfError {
             Self::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType")
             }
-            Self::ResourceThrottled => (StatusCode::TOO_MANY_REQUESTS, "ResourceThrottled"),
             Self::ConcurrentUpdate => (StatusCode::CONFLICT, "ConcurrentUpdateError"),
             Self::Store(_) | Self::Journal(_) => return internal(),
             Self::Gone => return WireError::hang_up(),

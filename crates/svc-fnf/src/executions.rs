@@ -12,7 +12,7 @@ use durastack_flow::{Definition, Flow as Language, TaskToken};
 use durastack_names::ExecutionId;
 use durastack_store::{ListQuery, Row};
 use durastack_wire::{
-    Call,
+    Call, Caller,
     rpc::{BadParameter, FromParameters, Parameters},
 };
 use serde::Serialize;
@@ -174,7 +174,10 @@ impl FromParameters for StartInput {
 }
 
 pub(crate) async fn start(fnf: Arc<Fnf>, input: StartInput, call: Call) -> Result<Shown, FnfError> {
-    let parent = input.callback_token.as_deref().map(|token| waiting(&fnf, token)).transpose()?;
+    let parent = match &input.callback_token {
+        Some(token) => Some(waiting(&fnf, &call.caller, token).await?),
+        None => None,
+    };
     let birth = fnf.births.read().await;
     let flow = fnf.catalog.get(&call.caller, &input.flow)?;
     let name = input.execution.unwrap_or_else(|| fnf.uuid());
@@ -211,10 +214,11 @@ pub(crate) async fn start(fnf: Arc<Fnf>, input: StartInput, call: Call) -> Resul
 }
 
 /// The task that is told of the end of the execution. Whether it still waits shows when it is told.
-fn waiting(fnf: &Fnf, token: &str) -> Result<Parent, BadParameter> {
+async fn waiting(fnf: &Fnf, caller: &Caller, token: &str) -> Result<Parent, FnfError> {
     let (execution, task) = TaskToken::open(&fnf.tokens, token).map_err(|bad| {
         BadParameter::invalid("CallbackFnFTaskToken", token, format!("it is {bad}"))
     })?;
+    fnf.flow_of(caller, execution).await?;
     Ok(task.parent(execution))
 }
 

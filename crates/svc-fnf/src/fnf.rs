@@ -4,6 +4,7 @@ use crate::{
     CatalogError,
     catalog::Catalog,
     error::FnfError,
+    flow::Flow,
     functions::{Functions, LocalFunction},
     records,
 };
@@ -148,6 +149,26 @@ impl Fnf {
         claim
             .map(|claim| ExecutionId::from_bytes(claim.execution))
             .ok_or_else(|| FnfError::no_execution(flow, execution))
+    }
+
+    /// The flow of an execution that a token names; nothing if it is deleted.
+    pub(crate) async fn flow_of(
+        &self,
+        caller: &Caller,
+        execution: ExecutionId,
+    ) -> Result<Option<Arc<Flow>>, FnfError> {
+        let scope = self.driver.read(execution, |execution| execution.life.scope.clone()).await;
+        let flow = match scope {
+            Ok(scope) => self.catalog.by_id(&scope),
+            Err(DriveError::Unknown) => None,
+            Err(error) => return Err(FnfError::of_driver(error, "", "")),
+        };
+        match flow {
+            Some(flow) if flow.account != caller.account || flow.region != caller.region => {
+                Err(FnfError::AccessDenied)
+            }
+            flow => Ok(flow),
+        }
     }
 
     /// Deletes a flow. Its executions go in the background.

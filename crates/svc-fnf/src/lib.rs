@@ -37,10 +37,16 @@ pub const VERSION: &str = "2019-03-15";
 pub fn routes() -> Routes<Fnf> {
     let routes = Routes::new(VERSION)
         .op(
-            Op::new("CreateFlow").partial("the newer language (StateMachine), Express mode"),
+            Op::new("CreateFlow").partial(
+                "the newer language (StateMachine), Express mode, queues and topics as resources",
+            ),
             flows::create,
         )
-        .op(Op::new("UpdateFlow").partial("the newer language (StateMachine)"), flows::update)
+        .op(
+            Op::new("UpdateFlow")
+                .partial("the newer language (StateMachine), queues and topics as resources"),
+            flows::update,
+        )
         .op(Op::new("DescribeFlow").partial("FlowVersion"), flows::describe)
         .op(Op::new("DeleteFlow"), flows::delete)
         .op(Op::new("ListFlows"), flows::list)

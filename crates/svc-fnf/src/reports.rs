@@ -82,17 +82,8 @@ async fn report(
     let (execution, token) =
         TaskToken::open(&fnf.tokens, &text).map_err(|bad| unfit(&text, bad))?;
     let over = || FnfError::TaskAlreadyCompleted(text.clone());
-    let scope = fnf.driver.read(execution, |execution| execution.life.scope.clone()).await;
-    let scope = match scope {
-        Ok(scope) => scope,
-        // It went with its flow.
-        Err(DriveError::Unknown) => return Err(over()),
-        Err(error) => return Err(FnfError::of_driver(error, "", "")),
-    };
-    let Some(flow) = fnf.catalog.by_id(&scope) else { return Err(over()) };
-    if flow.account != call.caller.account || flow.region != call.caller.region {
-        return Err(FnfError::AccessDenied);
-    }
+    // What is gone went with its flow.
+    let flow = fnf.flow_of(&call.caller, execution).await?.ok_or_else(over)?;
     let command = command(token);
     let reported = fnf
         .driver

@@ -40,6 +40,8 @@ struct Service {
     folder: tempfile::TempDir,
     caller: Caller,
     functions: Vec<LocalFunction>,
+    /// How often it was started: ids come from it, and must not come again.
+    starts: u32,
 }
 
 /// Takes logs and gives keys; neither is looked at.
@@ -95,13 +97,14 @@ impl Service {
 
     async fn with_functions(functions: Vec<LocalFunction>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::start_in(folder, Clock::manual(START), functions).await
+        Self::start_in(folder, Clock::manual(START), functions, 1).await
     }
 
     async fn start_in(
         folder: tempfile::TempDir,
         clock: Clock,
         functions: Vec<LocalFunction>,
+        starts: u32,
     ) -> Self {
         let store = Arc::new(Sqlite::open(folder.path(), [7; 32]).unwrap());
         let driver: Arc<Driver<Language>> = Driver::new(store.clone(), clock.clone(), 1 << 20);
@@ -116,7 +119,7 @@ impl Service {
             credentials: Arc::new(Nowhere),
             tokens: TokenKey::new(&[7; 32]),
             clock: clock.clone(),
-            entropy: Entropy::seeded(1),
+            entropy: Entropy::seeded(starts.into()),
         })
         .await
         .unwrap();
@@ -131,7 +134,7 @@ impl Service {
         };
         let clockwork = Clockwork::new(clock.clone(), store.clone(), vec![driver.clone()]);
         let routes = routes();
-        Self { routes, fnf, driver, clockwork, store, clock, folder, caller, functions }
+        Self { routes, fnf, driver, clockwork, store, clock, folder, caller, functions, starts }
     }
 
     /// Ends the service and starts it again with what it has kept.
@@ -140,7 +143,7 @@ impl Service {
         self.fnf.stop().await;
         self.driver.finish().await;
         self.store.close().await;
-        Self::start_in(self.folder, self.clock, self.functions).await
+        Self::start_in(self.folder, self.clock, self.functions, self.starts + 1).await
     }
 
     async fn send(&self, request: Request) -> Response<Bytes> {

@@ -32,7 +32,6 @@ fn all() -> Vec<FnfError> {
         FnfError::TaskInvalidState,
         FnfError::AccessDenied,
         FnfError::UnsupportedMediaType,
-        FnfError::ResourceThrottled,
         FnfError::ConcurrentUpdate,
         FnfError::Store(StoreError::Closed),
         FnfError::Journal(durastack_engine::BadRecord::Headless),
@@ -94,7 +93,7 @@ fn media_types() {
 }
 
 /// The published error table of StopExecution, row by row. What the gate answers before the service is asked (key,
-/// signature, time, header, size) is shown by the gate's tests and from outside; what needs a fault or a second process
+/// signature, time, header, size, quota) is shown by the gate's tests and from outside; what needs a fault or a second process
 /// is rendered here.
 #[tokio::test]
 async fn the_error_table_of_stop_execution() {
@@ -124,7 +123,6 @@ async fn the_error_table_of_stop_execution() {
         (FnfError::from(StoreError::Conflict(sequence)), 409, "ConcurrentUpdateError"),
         (FnfError::from(StoreError::Closed), 500, "InternalServerError"),
         (FnfError::UnsupportedMediaType, 415, "UnsupportedMediaType"),
-        (FnfError::ResourceThrottled, 429, "ResourceThrottled"),
         (FnfError::AccessDenied, 403, "AccessDenied"),
     ];
     for (error, status, code) in faults {

@@ -77,6 +77,9 @@ async fn a_token_is_its_accounts_and_holds_over_a_restart() {
     let own = service.caller.clone();
     service.caller.account = "123456789012".parse().unwrap();
     report(&service, &token).await.fails(403, "AccessDenied");
+    service.create("order", GREET).await;
+    let callback = [("FlowName", "order"), ("CallbackFnFTaskToken", &*token)];
+    service.call("StartExecution", &callback).await.fails(403, "AccessDenied");
     service.caller = own;
     report(&service, "AA==").await.fails(400, "InvalidArgument");
     report(&service, &token).await.succeeds();
