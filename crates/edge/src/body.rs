@@ -19,9 +19,6 @@ pub(crate) enum Arrival {
 
 /// Reads `body` until it ends or has more than `limit` bytes. No single pause may be longer than `pause`.
 pub(crate) async fn read(body: &mut Incoming, limit: usize, pause: Duration) -> Arrival {
-    if body.is_end_stream() {
-        return Arrival::Whole(Bytes::new());
-    }
     let announced = body.size_hint().exact().map(|n| usize::try_from(n).unwrap_or(usize::MAX));
     let first = match next(body, pause).await {
         Next::Data(data) => data,

@@ -151,6 +151,10 @@ impl<H: Handler> Server<H> {
         body: &mut Incoming,
         context: &Context,
     ) -> Result<Bytes, Option<Response<Bytes>>> {
+        // Most requests that only ask have none, and then nobody need look for its limit.
+        if body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
         let limit = self.handler.body_limit(head);
         let length = body.size_hint().exact();
         let pause = self.options.body_pause_max;

@@ -31,7 +31,8 @@ pub struct Context {
 
 /// What a server serves.
 pub trait Handler: Send + Sync + 'static {
-    /// How many bytes of body this request may have; decided from the head alone, and read only that far.
+    /// How many bytes of body this request may have; decided from the head alone, and read only that far. Not asked
+    /// when there is no body.
     fn body_limit(&self, head: &Parts) -> usize;
 
     /// The answer to a body that is longer than its limit. `length` is what `Content-Length` announced; absent when
