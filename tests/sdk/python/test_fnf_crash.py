@@ -152,6 +152,27 @@ def test_what_was_answered_is_kept(fresh_server):
     assert fnf.call("ListFlows")["Flows"] == []
 
 
+def test_killed_while_a_token_is_handed_on(fresh_server, tmp_path):
+    """The function that gets the token is run again, and is given the same one."""
+    server, log = fresh_server, tmp_path / "log"
+    fnf = Tea(server)
+    inputs = {"log": "$input.log", "word": "slow", "token": "$context.task.token"}
+    fnf.create("ask", flows.HEAD + flows.task("ask", "slow", "waitForCallback", inputs))
+    fnf.start("ask", {"log": str(log)}, name="one")
+    wait_for(lambda: "slow" in lines_of(log), "the function to run")
+    before = fnf.history("ask", "one")
+    key = token(before)
+    server.kill9()
+    server.start()
+    fnf.event("ask", "one", "TaskSubmitted")
+    events = fnf.history("ask", "one")
+    assert events[: len(before)] == before
+    assert types(events) == ["ExecutionStarted", "StepEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted"]
+    assert lines_of(log) == ["slow", "slow"]
+    assert fnf.succeed(key, {"answered": True}) == 6
+    assert fnf.output("ask", "one") == {"answered": True}
+
+
 def test_a_graceful_stop_is_no_crash(fresh_server, tmp_path):
     """SIGTERM while a function runs: it ends, is run again, and the history does not show it."""
     server, log = fresh_server, tmp_path / "log"
