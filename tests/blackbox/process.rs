@@ -73,6 +73,11 @@ impl Server {
         assert!(status.unwrap().success());
     }
 
+    /// How it ended, if it has.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Waits for the end; the test fails if it does not come.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         wait_for("durastack to end", || self.child.try_wait().unwrap())
