@@ -3,10 +3,15 @@
 //! Both are settled before the database is touched: even opening an SQLite file to ask for its version may write.
 
 use crate::OpenError;
+use rustix::{
+    io::Errno,
+    process::{Pid, test_kill_process},
+};
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// The newest format that is understood, and the one that is written. A format covers everything in the folder.
@@ -86,18 +91,34 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
         .truncate(false)
         .open(&path)
         .map_err(file_error("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let pid = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
-            return Err(OpenError::Locked { folder: folder.to_owned(), pid });
+    for attempt in 0.. {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => {
+                let pid = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+                let owner_is_gone = pid.is_some_and(|pid| !is_running(pid));
+                if !owner_is_gone || attempt == LOCK_ATTEMPTS {
+                    return Err(OpenError::Locked { folder: folder.to_owned(), pid });
+                }
+                std::thread::park_timeout(LOCK_REST);
+            }
+            Err(TryLockError::Error(source)) => return Err(file_error("lock", &path)(source)),
         }
-        Err(TryLockError::Error(source)) => return Err(file_error("lock", &path)(source)),
     }
     file.set_len(0)
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(file_error("write", &path))?;
     Ok(file)
+}
+
+/// A process that was just being started when its parent was killed holds the parent's lock until it is its own program:
+/// for that moment the lock is worth waiting for, though nobody is there who could give it back.
+const LOCK_ATTEMPTS: u32 = 100;
+const LOCK_REST: Duration = Duration::from_millis(20);
+
+fn is_running(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 /// Whether the folder says its format. One that has a database and does not say is not ours.
