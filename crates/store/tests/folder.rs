@@ -126,3 +126,27 @@ fn only_the_user_may_look_into_it() {
     drop(Sqlite::open(&folder, [0; 32]).unwrap());
     assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
 }
+
+#[test]
+fn a_lock_that_outlives_its_process_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gone = std::process::Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    let path = folder.path().join("lock");
+    fs::write(&path, gone.id().to_string()).unwrap();
+    let heir = fs::File::open(&path).unwrap();
+    heir.lock().unwrap();
+    let (opened, waiting) = std::sync::mpsc::channel();
+    let place = folder.path().to_owned();
+    let opening = std::thread::spawn(move || {
+        let store = Sqlite::open(&place, [1; 32]);
+        opened.send(()).unwrap();
+        store.map(drop)
+    });
+    assert!(
+        waiting.recv_timeout(std::time::Duration::from_millis(100)).is_err(),
+        "it is still held"
+    );
+    drop(heir);
+    opening.join().unwrap().unwrap();
+}
