@@ -202,6 +202,25 @@ test("wrong keys, by POST and by GET", async () => {
   assert.equal((await fnf.describeFlow({ Name: "greet" })).Name, "greet");
 });
 
+test("a skewed clock, by POST and by GET", async (context) => {
+  for (const minutes of [-16, 16]) {
+    context.mock.timers.enable({ apis: ["Date"], now: Date.now() + minutes * 60_000 });
+    for (const call of ["listFlows", "deleteFlow"]) {
+      await assert.rejects(fnf[call]({ Name: "greet" }), (problem) => {
+        assert.equal(problem.entry.response.statusCode, 403);
+        return refusedWith("RequestTimeTooSkewed")(problem);
+      });
+    }
+    context.mock.timers.reset();
+  }
+  assert.equal((await fnf.describeFlow({ Name: "greet" })).Name, "greet");
+  for (const minutes of [-14, 14]) {
+    context.mock.timers.enable({ apis: ["Date"], now: Date.now() + minutes * 60_000 });
+    assert.ok((await fnf.listFlows({})).Flows);
+    context.mock.timers.reset();
+  }
+});
+
 test("a form that is too large", async () => {
   // Nothing but headers says whose request this is: the action stands in the form, which nobody reads to its end.
   await assert.rejects(create("large", "x".repeat(1_100_000)), refusedWith("EntityTooLarge"));

@@ -5,21 +5,26 @@ error; who may say what where in a request.
 """
 
 import re
+import time
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import flows
 import pytest
 from alibabacloud_fnf20190315 import models
 from alibabacloud_fnf20190315.client import Client
+from alibabacloud_tea_openapi import utils as tea_utils
 from alibabacloud_tea_openapi.client import Client as OpenApiClient
 from alibabacloud_tea_openapi.exceptions import ClientException
 from alibabacloud_tea_openapi.utils_models import Config, OpenApiRequest, Params
 from aliyunsdkcore.acs_exception.exceptions import ServerException
+from aliyunsdkcore.utils import parameter_helper as core_utils
 from darabonba.runtime import RuntimeOptions
 from fnf import NOT_BUILT, OPERATIONS, REGION, VERSION, ByHand, Core, Refused, Tea, ask, signed
 from signing import send
 
 KINDS = {"tea": Tea, "core": Core, "hand": ByHand}
+OWN = {"tea": ClientException, "core": ServerException}
 UNFIT = [("secret", (403, "SignatureNotMatch")), ("key", (403, "InvalidAccessKeyID"))]
 METHODS = pytest.mark.parametrize("method", ["GET", "POST"])
 
@@ -38,9 +43,8 @@ def test_wrong_keys(server, kind, wrong, expected, action):
     with pytest.raises(Refused) as refusal:
         client.call(action, **parameters)
     assert (refusal.value.status, refusal.value.code) == expected
-    own = {"tea": ClientException, "core": ServerException}.get(kind)
-    if own:
-        assert type(refusal.value.cause) is own
+    if kind in OWN:
+        assert type(refusal.value.cause) is OWN[kind]
     if wrong == "secret":
         assert " server string to sign is:" in refusal.value.message
 
@@ -56,6 +60,45 @@ def test_skewed_time(server, method, minutes, status):
     assert answer.status == status
     if status != 200:
         assert answer.json["Code"] == "RequestTimeTooSkewed"
+
+
+def set_clocks(monkeypatch, minutes):
+    """Puts the clocks that the two SDKs sign by this far ahead; all else keeps the real time."""
+
+    class Ahead(datetime):
+        @classmethod
+        def utcnow(cls):
+            return datetime.now(timezone.utc) + timedelta(minutes=minutes)
+
+    def gmtime():
+        return time.gmtime(time.time() + 60 * minutes)
+
+    monkeypatch.setattr(tea_utils, "datetime", Ahead)
+    clock = SimpleNamespace(time=time.time, strftime=time.strftime, gmtime=gmtime)
+    monkeypatch.setattr(core_utils, "time", clock)
+
+
+@pytest.mark.parametrize("kind", OWN)
+@pytest.mark.parametrize("minutes", [-16, 16])
+def test_a_skewed_clock_through_an_sdk(server, monkeypatch, kind, minutes):
+    """It surfaces as that SDK's own exception, for a read and for a write."""
+    client = KINDS[kind](server)
+    flow = {"Name": "never", "Definition": flows.PASSES, "Description": "", "Type": "FDL"}
+    set_clocks(monkeypatch, minutes)
+    for action, parameters in (("ListFlows", {}), ("CreateFlow", flow)):
+        with pytest.raises(Refused) as refusal:
+            client.call(action, **parameters)
+        assert (refusal.value.status, refusal.value.code) == (403, "RequestTimeTooSkewed")
+        assert type(refusal.value.cause) is OWN[kind]
+    set_clocks(monkeypatch, 0)
+    assert client.refused("DescribeFlow", Name="never")[:2] == (404, "FlowNotExists")
+
+
+@pytest.mark.parametrize("kind", OWN)
+@pytest.mark.parametrize("minutes", [-14, 14])
+def test_a_clock_that_is_near_enough_through_an_sdk(server, monkeypatch, kind, minutes):
+    set_clocks(monkeypatch, minutes)
+    assert "Flows" in KINDS[kind](server).call("ListFlows")
 
 
 def test_the_clock_that_is_turned_is_not_the_one_of_signatures(fresh_server):
