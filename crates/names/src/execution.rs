@@ -18,10 +18,11 @@ impl FromStr for ExecutionName {
     type Err = BadName;
 
     fn from_str(text: &str) -> Result<Self, BadName> {
-        if text.len() <= 64 && is_word(text) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(BadName::new("an execution name", text, "[a-zA-Z0-9-_]{1,64}"))
+        let bad = BadName::new("an execution name", text, "[a-zA-Z0-9-_]+");
+        match is_word(text) {
+            true if text.len() <= 64 => Ok(Self(text.to_owned())),
+            true => Err(bad.too_long(64)),
+            false => Err(bad),
         }
     }
 }

@@ -16,10 +16,11 @@ impl FromStr for FunctionName {
     type Err = BadName;
 
     fn from_str(text: &str) -> Result<Self, BadName> {
-        if text.len() <= 64 && is_word(text) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(BadName::new("a function name", text, "[a-zA-Z0-9-_]{1,64}"))
+        let bad = BadName::new("a function name", text, "[a-zA-Z0-9-_]+");
+        match is_word(text) {
+            true if text.len() <= 64 => Ok(Self(text.to_owned())),
+            true => Err(bad.too_long(64)),
+            false => Err(bad),
         }
     }
 }
@@ -36,10 +37,11 @@ impl FromStr for AliasName {
     type Err = BadName;
 
     fn from_str(text: &str) -> Result<Self, BadName> {
-        if text.len() <= 128 && is_word(text) && !text.bytes().all(|b| b.is_ascii_digit()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(BadName::new("an alias", text, "(?!^[0-9]+$)([a-zA-Z0-9-_]+)"))
+        let bad = BadName::new("an alias", text, "(?!^[0-9]+$)([a-zA-Z0-9-_]+)");
+        match is_word(text) && !text.bytes().all(|b| b.is_ascii_digit()) {
+            true if text.len() <= 128 => Ok(Self(text.to_owned())),
+            true => Err(bad.too_long(128)),
+            false => Err(bad),
         }
     }
 }
@@ -103,10 +105,12 @@ impl FromStr for Qualifier {
     type Err = BadName;
 
     fn from_str(text: &str) -> Result<Self, BadName> {
-        text.parse()
-            .map(Self::Version)
-            .or_else(|_| text.parse().map(Self::Alias))
-            .map_err(|_: BadName| BadName::new("a qualifier", text, r"(|[a-zA-Z0-9$_-]+)"))
+        text.parse().map(Self::Version).or_else(|_| text.parse().map(Self::Alias)).map_err(
+            |alias: BadName| {
+                let bad = BadName::new("a qualifier", text, r"(|[a-zA-Z0-9$_-]+)");
+                alias.length_max.map_or(bad.clone(), |length_max| bad.too_long(length_max))
+            },
+        )
     }
 }
 

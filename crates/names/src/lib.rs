@@ -10,7 +10,7 @@ mod marker;
 pub use arn::{AccountId, Region};
 pub use execution::{ExecutionArn, ExecutionId, ExecutionName};
 pub use function::{AliasName, FunctionArn, FunctionName, FunctionRef, Qualifier, Version};
-pub use marker::Marker;
+pub use marker::{BadMarker, Marker};
 
 /// A text that breaks the rule of the name it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,13 +20,19 @@ pub struct BadName {
     pub kind: &'static str,
     /// What was given.
     pub value: String,
-    /// The rule, in the notation of the API model: a regular expression, or a length.
+    /// The rule, in the notation of the API model: a regular expression.
     pub rule: &'static str,
+    /// The most characters that it may have, if it has more.
+    pub length_max: Option<usize>,
 }
 
 impl BadName {
     fn new(kind: &'static str, value: &str, rule: &'static str) -> Self {
-        Self { kind, value: value.to_owned(), rule }
+        Self { kind, value: value.to_owned(), rule, length_max: None }
+    }
+
+    fn too_long(self, length_max: usize) -> Self {
+        Self { length_max: Some(length_max), ..self }
     }
 }
 

@@ -1,8 +1,12 @@
 //! Page tokens: opaque to callers, a position for us.
 
-use crate::BadName;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{fmt, str::FromStr};
+
+/// A text that no page returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("Invalid marker")]
+pub struct BadMarker;
 
 /// Where a listing goes on. Callers see base64; inside is the position, a text whose meaning the listing knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,15 +35,15 @@ impl fmt::Display for Marker {
 }
 
 impl FromStr for Marker {
-    type Err = BadName;
+    type Err = BadMarker;
 
-    fn from_str(text: &str) -> Result<Self, BadName> {
+    fn from_str(text: &str) -> Result<Self, BadMarker> {
         STANDARD
             .decode(text)
             .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .and_then(|inner| inner.strip_prefix(FORM).map(|position| Self(position.to_owned())))
-            .ok_or_else(|| BadName::new("a marker", text, "one that an earlier page returned"))
+            .ok_or(BadMarker)
     }
 }
 

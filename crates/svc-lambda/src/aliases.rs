@@ -230,7 +230,7 @@ pub(crate) async fn list(
     let function = lambda.catalog.get(&scope(&call), &input.function)?;
     let start: Bound<AliasName> = match &input.page.marker {
         None => Bound::Unbounded,
-        Some(marker) => Bound::Excluded(marker.position().parse().map_err(|_| bad_marker(marker))?),
+        Some(marker) => Bound::Excluded(marker.position().parse().map_err(|_| bad_marker())?),
     };
     let mut aliases: Vec<_> = function
         .aliases

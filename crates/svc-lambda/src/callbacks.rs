@@ -2,8 +2,9 @@
 
 use crate::{durable_error::DurableError, lambda::Lambda, shapes::is_base64};
 use bytes::Bytes;
-use durastack_durable::{Answer, Command, ErrorObject, PAYLOAD_BYTES_MAX, Rejection};
-use durastack_engine::{Command as Asked, Stash, TokenKind};
+use durastack_driver::{Ask, DriveError};
+use durastack_durable::{Answer, Command, Durable, ErrorObject, PAYLOAD_BYTES_MAX, Rejection};
+use durastack_engine::{Command as Asked, Execution, Stash, TokenKind};
 use durastack_wire::{BadShape, Call, Constraints, Empty, FromRequest, Request};
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ impl FromRequest for HeartbeatInput {
 pub(crate) async fn succeed(
     lambda: Arc<Lambda>,
     input: SucceedInput,
-    _: Call,
+    call: Call,
 ) -> Result<Empty, DurableError> {
     if input.result.len() as u64 > PAYLOAD_BYTES_MAX {
         let text = format!(
@@ -70,13 +71,13 @@ pub(crate) async fn succeed(
         .map_err(|_| DurableError::invalid("The callback result could not be decoded as UTF-8."))?;
     let mut stash = Stash::default();
     let result = (!text.is_empty()).then(|| stash.put(text));
-    answer(&lambda, &input.id, Answer::Success(result), stash).await
+    answer(&lambda, &call, &input.id, Answer::Success(result), stash).await
 }
 
 pub(crate) async fn fail(
     lambda: Arc<Lambda>,
     input: FailInput,
-    _: Call,
+    call: Call,
 ) -> Result<Empty, DurableError> {
     let mut stash = Stash::default();
     let error = input.error.map(|error| error.stash(&mut stash));
@@ -85,19 +86,20 @@ pub(crate) async fn fail(
             "Error object size must be less than {PAYLOAD_BYTES_MAX} bytes."
         )));
     }
-    answer(&lambda, &input.id, Answer::Failure(error), stash).await
+    answer(&lambda, &call, &input.id, Answer::Failure(error), stash).await
 }
 
 pub(crate) async fn heartbeat(
     lambda: Arc<Lambda>,
     input: HeartbeatInput,
-    _: Call,
+    call: Call,
 ) -> Result<Empty, DurableError> {
-    answer(&lambda, &input.id, Answer::Heartbeat, Stash::default()).await
+    answer(&lambda, &call, &input.id, Answer::Heartbeat, Stash::default()).await
 }
 
 async fn answer(
     lambda: &Lambda,
+    call: &Call,
     id: &str,
     answer: Answer,
     stash: Stash,
@@ -106,10 +108,17 @@ async fn answer(
         .tokens
         .open(TokenKind::Callback, id)
         .map_err(|_| DurableError::invalid(format!("Invalid callback id: {id}")))?;
-    let command = Command::Callback { number: token.number, answer };
-    match lambda.driver.command(token.execution, Asked::Work(command), stash).await {
-        Ok(()) => Ok(Empty),
-        Err(durastack_driver::DriveError::Unknown) => Err(Rejection::CallbackUnknown.into()),
+    let (account, region) = (call.caller.account.clone(), call.caller.region.clone());
+    let ask = move |execution: &mut Execution<Durable>| {
+        let function = &execution.work.definition.function;
+        if function.account != account || function.region != region {
+            return Ask::Answer(Err(Rejection::CallbackUnknown));
+        }
+        Ask::Decide(Asked::Work(Command::Callback { number: token.number, answer }))
+    };
+    match lambda.driver.act(token.execution, stash, ask, |_, _| Ok(())).await {
+        Ok(known) => known.map(|()| Empty).map_err(DurableError::from),
+        Err(DriveError::Unknown) => Err(Rejection::CallbackUnknown.into()),
         Err(error) => Err(error.into()),
     }
 }

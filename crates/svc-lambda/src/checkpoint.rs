@@ -13,7 +13,7 @@ use durastack_durable::{
 use durastack_engine::{
     Command as Asked, Event, Execution, LifeEvent, Record, Stash, Token, TokenKind,
 };
-use durastack_names::{ExecutionArn, Marker};
+use durastack_names::{BadMarker, ExecutionArn, Marker};
 use durastack_wire::{BadShape, Call, Constraints, FromRequest, Json, Request};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -93,6 +93,9 @@ const CALLBACK_S_MAX: u64 = 99_999_999;
 /// The longest text that the model allows for a payload, in characters.
 const PAYLOAD_CHARS_MAX: usize = 6_291_456;
 
+/// The longest body: the largest payload with each of its bytes escaped, and as much again as a batch of an SDK.
+pub(crate) const BODY_BYTES_MAX: usize = 6 * PAYLOAD_CHARS_MAX + 1024 * 1024;
+
 const TOKEN_PATTERN: &str = "[A-Za-z0-9+/]+={0,2}";
 
 impl FromRequest for CheckpointInput {
@@ -110,9 +113,8 @@ impl FromRequest for CheckpointInput {
             update.check(&mut c, index + 1);
         }
         c.finish()?;
-        let (Some(arn), Some(token)) = (arn, body.checkpoint_token) else {
-            unreachable!("both were required above")
-        };
+        let arn = arn.expect("finish found nothing wrong");
+        let token = body.checkpoint_token.expect("finish found nothing wrong");
         Ok(Self { arn, token, client_token: body.client_token, updates })
     }
 }
@@ -244,7 +246,7 @@ pub(crate) async fn checkpoint(
     input: CheckpointInput,
     call: Call,
 ) -> Result<Json<Value>, DurableError> {
-    let id = lambda.execution_of(&call.caller, &input.arn)?;
+    let id = lambda.execution_of(&call.caller, &input.arn).await?;
     let opened = lambda.tokens.open(TokenKind::Checkpoint, &input.token);
     let Some(token) = opened.ok().filter(|token| token.execution == id) else {
         lambda.driver.read(id, |_| ()).await?;
@@ -337,9 +339,8 @@ impl FromRequest for StateInput {
         check_token(&mut c, token.as_deref());
         let page = check_page(&mut c, request);
         c.finish()?;
-        let (Some(arn), Some(token)) = (arn, token) else {
-            unreachable!("both were required above")
-        };
+        let arn = arn.expect("finish found nothing wrong");
+        let token = token.expect("finish found nothing wrong");
         Ok(Self { arn, token, marker: page.marker, count_max: page.count })
     }
 }
@@ -349,16 +350,14 @@ pub(crate) async fn state(
     input: StateInput,
     call: Call,
 ) -> Result<Json<Value>, DurableError> {
-    let id = lambda.execution_of(&call.caller, &input.arn)?;
+    let id = lambda.execution_of(&call.caller, &input.arn).await?;
     let token = lambda
         .tokens
         .open(TokenKind::Checkpoint, &input.token)
         .ok()
         .filter(|token| token.execution == id);
     let from = match &input.marker {
-        Some(marker) => {
-            marker.position().parse().map_err(|_| DurableError::invalid("Invalid marker"))?
-        }
+        Some(marker) => marker.position().parse().map_err(|_| BadMarker)?,
         None => 0,
     };
     let count_max = input.count_max;

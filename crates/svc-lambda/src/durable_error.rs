@@ -4,7 +4,7 @@ use crate::{catalog::CatalogError, packages::PackageError};
 use durastack_driver::DriveError;
 use durastack_durable::Rejection;
 use durastack_engine::BadRecord;
-use durastack_names::ExecutionArn;
+use durastack_names::{BadMarker, ExecutionArn};
 use durastack_store::StoreError;
 use durastack_wire::{IntoWire, WireError};
 use http::StatusCode;
@@ -18,10 +18,10 @@ pub(crate) enum DurableError {
     /// The engine refused.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// No such execution; its retention is over; or it is somebody else's.
-    #[error("The durable execution does not exist.")]
+    /// It has vanished meanwhile.
+    #[error("Durable execution not found")]
     ExecutionUnknown,
-    /// No such execution, named.
+    /// No such execution; its retention is over; or it is somebody else's.
     #[error("Durable execution not found: {0}")]
     ExecutionNotFound(Box<ExecutionArn>),
     /// The name is in use with another input.
@@ -47,6 +47,12 @@ pub(crate) enum DurableError {
 impl DurableError {
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
         Self::Invalid(text.into())
+    }
+}
+
+impl From<BadMarker> for DurableError {
+    fn from(bad: BadMarker) -> Self {
+        Self::Invalid(bad.to_string())
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     durable_error::DurableError,
     lambda::Lambda,
+    members::bad_marker,
     shapes::{arn_of, check_page},
 };
 use durastack_clock::Timestamp;
@@ -13,27 +14,26 @@ use durastack_durable::{
 use durastack_engine::{Command, Execution, Outcome, Payload, Stash, Status};
 use durastack_names::{ExecutionArn, ExecutionId, ExecutionName, FunctionRef, Marker, Qualifier};
 use durastack_store::{ListQuery, Row};
-use durastack_wire::{
-    BadShape, Call, Constraints, EpochSeconds, FromRequest, Json, Problem, Request,
-};
+use durastack_wire::{BadShape, Call, Constraints, EpochSeconds, FromRequest, Json, Request};
 use serde_json::{Value, json};
 use std::{str::FromStr, sync::Arc};
 
-/// The statuses, with the API's words for them.
-const STATUSES: [(Status, &str); 5] = [
-    (Status::Running, "RUNNING"),
-    (Status::Succeeded, "SUCCEEDED"),
-    (Status::Failed, "FAILED"),
-    (Status::TimedOut, "TIMED_OUT"),
-    (Status::Stopped, "STOPPED"),
-];
+/// The statuses that an execution can have.
+const STATUSES: [Status; 5] =
+    [Status::Running, Status::Succeeded, Status::Failed, Status::TimedOut, Status::Stopped];
 
 /// Statuses that the API has and that no execution can have here yet.
 const STATUSES_UNUSED: [&str; 3] = ["DELETING", "PAUSING", "PAUSED"];
 
 /// The API's word for a status.
-pub(crate) fn status_word(status: Status) -> &'static str {
-    STATUSES.iter().find(|(s, _)| *s == status).map_or("", |(_, word)| word)
+const fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Running => "RUNNING",
+        Status::Succeeded => "SUCCEEDED",
+        Status::Failed => "FAILED",
+        Status::TimedOut => "TIMED_OUT",
+        Status::Stopped => "STOPPED",
+    }
 }
 
 /// One execution.
@@ -48,7 +48,7 @@ impl FromRequest for GetInput {
         let arn = c.take(arn_of(request));
         let include_data = c.take(request.query("IncludeExecutionData")).flatten().unwrap_or(true);
         c.finish()?;
-        let Some(arn) = arn else { unreachable!("read above") };
+        let arn = arn.expect("finish found nothing wrong");
         Ok(Self { arn, include_data })
     }
 }
@@ -68,7 +68,7 @@ pub(crate) async fn get(
     input: GetInput,
     call: Call,
 ) -> Result<Json<Value>, DurableError> {
-    let id = lambda.execution_of(&call.caller, &input.arn)?;
+    let id = lambda.execution_of(&call.caller, &input.arn).await?;
     let shown = lambda
         .driver
         .read(id, |execution: &mut Execution<Durable>| Shown {
@@ -145,12 +145,10 @@ impl FromRequest for HistoryInput {
         let newest_first = c.take(request.query("ReverseOrder")).flatten().unwrap_or(false);
         let page = check_page(&mut c, request);
         let from = page.marker.map(|marker| marker.position().parse::<u64>());
-        let from = c.take(
-            from.transpose()
-                .map_err(|_| Problem::Constraint("Invalid marker".into()).at("Marker", "")),
-        );
+        let from = c.take(from.transpose().map_err(|_| bad_marker()));
         c.finish()?;
-        let (Some(arn), Some(from)) = (arn, from) else { unreachable!("read above") };
+        let arn = arn.expect("finish found nothing wrong");
+        let from = from.expect("finish found nothing wrong");
         Ok(Self { arn, include_data, newest_first, from, count: page.count })
     }
 }
@@ -160,7 +158,7 @@ pub(crate) async fn history(
     input: HistoryInput,
     call: Call,
 ) -> Result<Json<Value>, DurableError> {
-    let id = lambda.execution_of(&call.caller, &input.arn)?;
+    let id = lambda.execution_of(&call.caller, &input.arn).await?;
     let records = lambda.driver.events(id, input.from, input.newest_first, input.count + 1).await?;
     let (page, rest) = records.split_at(records.len().min(input.count));
     let payloads: Vec<Payload> = if input.include_data {
@@ -204,7 +202,7 @@ impl FromRequest for ListInput {
         let qualifier = c.take(request.query("Qualifier")).flatten();
         let name = c.take(request.query("DurableExecutionName")).flatten();
         let statuses: Vec<String> = c.take(request.query_list("Statuses")).unwrap_or_default();
-        let words: Vec<_> = STATUSES.iter().map(|(_, word)| *word).chain(STATUSES_UNUSED).collect();
+        let words: Vec<_> = STATUSES.into_iter().map(status_word).chain(STATUSES_UNUSED).collect();
         for status in &statuses {
             c.one_of("Statuses", Some(status), &words);
         }
@@ -215,13 +213,11 @@ impl FromRequest for ListInput {
         let started_before = c.take(request.query_time("StartedBefore")).flatten();
         let oldest_first = c.take(request.query("ReverseOrder")).flatten().unwrap_or(false);
         let page = check_page(&mut c, request);
-        let after = page.marker.as_ref().map(|marker| {
-            list_position(marker)
-                .ok_or_else(|| Problem::Constraint("Invalid marker".into()).at("Marker", ""))
-        });
+        let after = page.marker.as_ref().map(|marker| list_position(marker).ok_or_else(bad_marker));
         let after = c.take(after.transpose());
         c.finish()?;
-        let (Some(function), Some(after)) = (function, after) else { unreachable!("read above") };
+        let function = function.expect("finish found nothing wrong");
+        let after = after.expect("finish found nothing wrong");
         let count = page.count;
         Ok(Self {
             function,
@@ -248,10 +244,8 @@ pub(crate) async fn list(
     call: Call,
 ) -> Result<Json<Value>, DurableError> {
     let found = lambda.find_listed(&call.caller, &input.function, input.qualifier.as_ref())?;
-    let wanted = |(status, word): &(Status, &str)| {
-        input.statuses.iter().any(|asked| asked == word).then(|| status_number(*status))
-    };
-    let statuses: Vec<u8> = STATUSES.iter().filter_map(wanted).collect();
+    let asked = |status: &Status| input.statuses.iter().any(|word| word == status_word(*status));
+    let statuses: Vec<u8> = STATUSES.into_iter().filter(asked).map(status_number).collect();
     // Only statuses that no execution can have were asked for: nothing fits, while no status would mean any.
     if statuses.is_empty() && !input.statuses.is_empty() {
         return Ok(Json(json!({ "DurableExecutions": [] })));
@@ -292,12 +286,12 @@ fn listed(function: &durastack_names::FunctionArn, row: &Row) -> Result<Value, D
     let name = row.name.parse().map_err(damaged)?;
     let id = ExecutionId::from_bytes(row.execution);
     let arn = ExecutionArn::new(function, version, name, id);
-    let status = STATUSES.iter().find(|(status, _)| status_number(*status) == row.status);
+    let status = STATUSES.into_iter().find(|status| status_number(*status) == row.status);
     let mut shown = json!({
         "DurableExecutionArn": arn.to_string(),
         "DurableExecutionName": row.name,
         "FunctionArn": arn.function_arn().to_string(),
-        "Status": status.map_or("", |(_, word)| word),
+        "Status": status.map_or("", status_word),
         "StartTimestamp": EpochSeconds(Timestamp::from_millis(row.started)),
     });
     if let Some(ended) = row.ended {
@@ -318,7 +312,7 @@ impl FromRequest for StopInput {
         let arn = c.take(arn_of(request));
         let error = if request.body.is_empty() { None } else { c.take(request.json()) };
         c.finish()?;
-        let Some(arn) = arn else { unreachable!("read above") };
+        let arn = arn.expect("finish found nothing wrong");
         Ok(Self { arn, error })
     }
 }
@@ -328,7 +322,7 @@ pub(crate) async fn stop(
     input: StopInput,
     call: Call,
 ) -> Result<Json<Value>, DurableError> {
-    let id = lambda.execution_of(&call.caller, &input.arn)?;
+    let id = lambda.execution_of(&call.caller, &input.arn).await?;
     let mut stash = Stash::default();
     // `{}` is what some SDKs send for no error at all: the default stands in for it too.
     let error = input.error.filter(|error| *error != ErrorObject::default());

@@ -271,7 +271,7 @@ fn position(marker: &Marker) -> Result<(FunctionName, Version), BadShape> {
         let (name, version) = marker.position().split_once(':')?;
         Some((name.parse().ok()?, version.parse().ok()?))
     };
-    read().ok_or_else(|| bad_marker(marker))
+    read().ok_or_else(bad_marker)
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -81,7 +81,8 @@ impl FromRequest for InvokeInput {
         };
         c.finish()?;
         let kind = INVOCATION_TYPES.iter().find(|(_, word)| *word == kind).map(|(kind, _)| *kind);
-        let (Some(function), Some(kind)) = (function, kind) else { unreachable!("checked above") };
+        let function = function.expect("finish found nothing wrong");
+        let kind = kind.expect("finish found nothing wrong");
         // A trace header that is no text is dropped, as any proxy would.
         let trace_header =
             request.headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
@@ -159,9 +160,10 @@ impl IntoWire for InvokeError {
             Self::NotDurable => {
                 WireError::client(bad_request, "InvalidParameterValueException", self)
             }
-            // Differs: the cloud has every runtime; here an interpreter may be missing, and the text says which.
+            // Differs: the cloud has every runtime, and SDKs would try a 502 again; here a runtime is not built, or an
+            // interpreter is missing, and the text says which.
             Self::CannotRun(_) => {
-                WireError::service(StatusCode::BAD_GATEWAY, "InvalidRuntimeException", self)
+                WireError::service(StatusCode::NOT_IMPLEMENTED, "InvalidRuntimeException", self)
                     .capital()
             }
             Self::Gone => WireError::hang_up(),

@@ -7,7 +7,7 @@ use crate::{
     world::Runnables,
 };
 use durastack_clock::Clock;
-use durastack_driver::Driver;
+use durastack_driver::{DriveError, Driver};
 use durastack_durable::{
     Definition, Durable, ErrorObject, OperationsView, RetryPolicy, StateEntry, Target, TargetKind,
     TimeForm,
@@ -107,16 +107,27 @@ impl Lambda {
             .unwrap_or_default()
     }
 
-    /// The execution that an ARN names, if it is the caller's to see.
-    pub(crate) fn execution_of(
+    /// The execution that an ARN names, if it is the caller's to see. All of the ARN counts, not its last part alone.
+    pub(crate) async fn execution_of(
         &self,
         caller: &Caller,
         arn: &ExecutionArn,
     ) -> Result<ExecutionId, DurableError> {
+        let unknown = || DurableError::ExecutionNotFound(Box::new(arn.clone()));
         let own = arn.account == caller.account && arn.region == caller.region;
-        arn.id()
-            .filter(|_| own)
-            .ok_or_else(|| DurableError::ExecutionNotFound(Box::new(arn.clone())))
+        let id = arn.id().filter(|_| own).ok_or_else(unknown)?;
+        let asked = arn.clone();
+        let same = self.driver.read(id, move |execution| {
+            let definition = &execution.work.definition;
+            definition.function == asked.function_arn().qualified(None)
+                && definition.version == asked.version
+                && execution.life.name == asked.name.as_str()
+        });
+        match same.await {
+            Ok(true) => Ok(id),
+            Ok(false) | Err(DriveError::Unknown) => Err(unknown()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The ARN of an execution.
@@ -183,9 +194,13 @@ impl Lambda {
         caller: &Caller,
         name: &str,
     ) -> Result<Result<Target, ErrorObject>, DurableError> {
-        let reference: FunctionRef = name
-            .parse()
-            .map_err(|_| DurableError::invalid(format!("Invalid function ARN '{name}'")))?;
+        let invalid = || DurableError::invalid(format!("Invalid function ARN '{name}'"));
+        // The grammar of a target admits dots, and `$LATEST.PUBLISHED`; no function here can have such a name.
+        let dotted = name.contains('.');
+        let reference: FunctionRef = name.replace('.', "-").parse().map_err(|_| invalid())?;
+        if name.starts_with("arn:") && (reference.region.is_none() || reference.account.is_none()) {
+            return Err(invalid());
+        }
         if reference.account.as_ref().is_some_and(|account| *account != caller.account) {
             let text = "Cannot start a CHAINED_INVOKE on a function in another account.";
             return Err(DurableError::invalid(text));
@@ -193,6 +208,13 @@ impl Lambda {
         if reference.region.as_ref().is_some_and(|region| *region != caller.region) {
             let text = "Cannot start a CHAINED_INVOKE on a function in another region.";
             return Err(DurableError::invalid(text));
+        }
+        if dotted {
+            let (region, account) = (&caller.region, &caller.account);
+            let target = name.rsplit("function:").next().unwrap_or(name);
+            let text =
+                format!("Function not found: arn:aws:lambda:{region}:{account}:function:{target}");
+            return Ok(Err(ErrorObject::typed("ResourceNotFoundException", text)));
         }
         let found = match self.resolve(caller, &reference, reference.qualifier.as_ref()) {
             Ok(found) => found,

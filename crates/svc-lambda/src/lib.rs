@@ -55,7 +55,7 @@ pub fn routes() -> Routes<Lambda> {
             Op::post("CreateFunction", "/2015-03-31/functions")
                 .answers(StatusCode::CREATED)
                 .body_bytes_max(CODE_BODY_BYTES_MAX)
-                .partial("code from S3 and images, layers, file systems, managed instances"),
+                .partial("code from S3 and images, layers, file systems, managed instances; runtimes beyond python3.*, nodejs* and provided.al2* cannot be invoked; VpcConfig, TracingConfig, DeadLetterConfig and SnapStart are kept without effect"),
             functions::create,
         )
         .op(Op::get("GetFunction", "/2015-03-31/functions/{FunctionName}"), functions::get)
@@ -82,7 +82,7 @@ pub fn routes() -> Routes<Lambda> {
                 "/2015-03-31/functions/{FunctionName}/configuration",
             )
             .body_bytes_max(CONFIGURATION_BODY_BYTES_MAX)
-            .partial("layers, file systems, managed instances"),
+            .partial("layers, file systems, managed instances; what CreateFunction keeps without effect"),
             functions::update_configuration,
         )
         .op(
@@ -154,7 +154,8 @@ fn durable(routes: Routes<Lambda>) -> Routes<Lambda> {
             Op::post(
                 "CheckpointDurableExecution",
                 "/2025-12-01/durable-executions/{DurableExecutionArn+}/checkpoint",
-            ),
+            )
+            .body_bytes_max(checkpoint::BODY_BYTES_MAX),
             checkpoint::checkpoint,
         )
         .op(

@@ -1,6 +1,6 @@
 //! Members that many operations have: the function's name, a page.
 
-use durastack_names::{FunctionRef, Marker};
+use durastack_names::{BadMarker, FunctionRef, Marker};
 use durastack_wire::{BadShape, Constraints, Problem, Request};
 use std::str::FromStr;
 
@@ -71,7 +71,6 @@ impl Page {
 }
 
 /// A marker that an earlier page returned is never wrong; one that leads nowhere is the caller's invention.
-pub(crate) fn bad_marker(marker: &Marker) -> BadShape {
-    Problem::Constraint("Member must be a marker that an earlier page returned".to_owned())
-        .at("Marker", &marker.to_string())
+pub(crate) fn bad_marker() -> BadShape {
+    BadShape::Value(BadMarker.to_string())
 }

@@ -93,7 +93,7 @@ pub(crate) async fn list(
     let function = lambda.catalog.get(&scope(&call), &input.function)?;
     let after: Option<Version> = match &input.page.marker {
         None => None,
-        Some(marker) => Some(marker.position().parse().map_err(|_| bad_marker(marker))?),
+        Some(marker) => Some(marker.position().parse().map_err(|_| bad_marker())?),
     };
     let mut versions: Vec<_> = std::iter::once(&function.latest)
         .chain(function.versions.values())

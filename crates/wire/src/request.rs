@@ -136,7 +136,9 @@ impl Request {
     where
         T: FromStr<Err: Into<Problem>>,
     {
-        self.header(name)?.map(|text| parse(member, text)).transpose()
+        let Some(value) = self.headers.get(name) else { return Ok(None) };
+        // Bytes that are no text fit no pattern; they are shown as well as they can be.
+        parse(member, &String::from_utf8_lossy(value.as_bytes())).map(Some)
     }
 
     /// The body as JSON.

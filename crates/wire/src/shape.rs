@@ -2,7 +2,7 @@
 
 use crate::{Fault, IntoWire, WireError};
 use durastack_clock::BadTimestamp;
-use durastack_names::BadName;
+use durastack_names::{BadMarker, BadName};
 use http::StatusCode;
 use std::{
     convert::Infallible,
@@ -31,6 +31,9 @@ pub enum BadShape {
     /// Values of the right type that break a length, a range, a pattern or an enum, or are missing. Never empty.
     #[error("{}", violations_text(.0))]
     Constraints(Vec<Violation>),
+    /// A value of the right shape that means nothing. Holds the service's text.
+    #[error("{0}")]
+    Value(String),
 }
 
 /// One broken constraint.
@@ -91,6 +94,9 @@ impl IntoWire for BadShape {
             Self::WrongType { .. } => {
                 WireError::client(StatusCode::BAD_REQUEST, "SerializationException", self)
             }
+            Self::Value(_) => {
+                WireError::client(StatusCode::BAD_REQUEST, "InvalidParameterValueException", self)
+            }
             Self::Constraints(_) => {
                 WireError::client(StatusCode::BAD_REQUEST, "ValidationException", self)
                     .fault(Fault::Unsaid)
@@ -106,6 +112,8 @@ pub enum Problem {
     Constraint(String),
     /// It is not of the type, which this names with its article.
     Type(&'static str),
+    /// It has the right shape, but is no value that the service gave out. Holds the service's text.
+    Value(String),
 }
 
 impl Problem {
@@ -118,6 +126,7 @@ impl Problem {
                 value: Given::Value(value.to_owned()),
                 constraint,
             }]),
+            Self::Value(text) => BadShape::Value(text),
             Self::Type(kind) => BadShape::WrongType {
                 member: member.to_owned(),
                 problem: format!("'{value}' can not be converted to {kind}"),
@@ -128,7 +137,16 @@ impl Problem {
 
 impl From<BadName> for Problem {
     fn from(bad: BadName) -> Self {
-        Self::Constraint(pattern_text(bad.rule))
+        Self::Constraint(bad.length_max.map_or_else(
+            || pattern_text(bad.rule),
+            |length_max| format!("Member must have length less than or equal to {length_max}"),
+        ))
+    }
+}
+
+impl From<BadMarker> for Problem {
+    fn from(bad: BadMarker) -> Self {
+        Self::Value(bad.to_string())
     }
 }
 

@@ -170,11 +170,13 @@ class Server:
 
     # Clients
 
-    def client(self, service="lambda", attempts=3, key="test", secret="test", read_seconds=90, **more):
+    def client(
+        self, service="lambda", attempts=3, key="test", secret="test", region=REGION, read_seconds=90, **more
+    ):
         return boto3.client(
             service,
             endpoint_url=self.endpoint,
-            region_name=REGION,
+            region_name=region,
             aws_access_key_id=key,
             aws_secret_access_key=secret,
             config=Config(

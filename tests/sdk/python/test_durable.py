@@ -349,3 +349,52 @@ def test_unknown_execution(server, aws, functions):
     unknown = arn[:-4] + ("0000" if not arn.endswith("0000") else "1111")
     for call in (aws.get_durable_execution, aws.get_durable_execution_history, aws.stop_durable_execution):
         assert error_of(call, DurableExecutionArn=unknown)[:2] == (404, "ResourceNotFoundException"), call.__name__
+
+
+# Names that nearly fit
+
+
+def test_every_part_of_an_arn_counts(server, aws, functions):
+    """An ARN with the right id and anything else wrong names nothing, to read or to stop."""
+    arn = server.suspended("callback", {})
+    name = arn.split("/")[-2]
+    wrong = [
+        arn.replace(":function:callback:", ":function:wait:"),
+        arn.replace(":$LATEST/", ":7/"),
+        arn.replace(f"/{name}/", "/another/"),
+        arn.replace(":us-east-1:", ":eu-west-1:"),
+        arn.replace(":000000000000:", ":111111111111:"),
+    ]
+    for other in wrong:
+        assert other != arn
+        for call in (aws.get_durable_execution, aws.get_durable_execution_history, aws.stop_durable_execution):
+            status, code, message = error_of(call, DurableExecutionArn=other)
+            assert (status, code) == (404, "ResourceNotFoundException"), other
+            assert other in message
+    assert server.execution(arn)["Status"] == "RUNNING"
+
+
+def test_a_callback_is_answered_where_it_is(server, aws, functions):
+    arn = server.suspended("callback", {})
+    callback = server.wait_for_event(arn, "CallbackStarted")["CallbackStartedDetails"]["CallbackId"]
+    elsewhere = server.client(region="eu-west-1")
+    status, code, _ = error_of(elsewhere.send_durable_execution_callback_success, CallbackId=callback)
+    assert (status, code) == (404, "ResourceNotFoundException")
+    aws.send_durable_execution_callback_success(CallbackId=callback)
+    server.wait_for_end(arn)
+
+
+def test_lengths_and_markers_are_refused_in_their_own_words(server, aws, functions):
+    long = error_of(aws.invoke, FunctionName="callback:$LATEST", DurableExecutionName="n" * 65)
+    assert long[1] == "ValidationException" and "length less than or equal to 64" in long[2]
+    marker = error_of(aws.list_durable_executions_by_function, FunctionName="callback", Marker="nonsense")
+    assert marker == (400, "InvalidParameterValueException", "Invalid marker")
+
+
+def test_a_large_result_full_of_quotes(server, functions):
+    """A result of just under 6 MB is that long, however many bytes its quotes take on their way in a checkpoint."""
+    server.deploy("quotes", workflows.QUOTES)
+    payload = json.dumps({"quotes": 1_500_000, "others": 3_291_420})
+    answer = server.client(attempts=1).invoke(FunctionName="quotes:$LATEST", Payload=payload)
+    assert "FunctionError" not in answer
+    assert len(answer["Payload"].read()) == 6_291_422

@@ -25,6 +25,16 @@ def handler(event, context):
 """
 )
 
+# Quotes and other letters, as many as are asked for: a quote takes two bytes in the result, and four on the way.
+QUOTES = (
+    HEAD
+    + """
+@durable_execution
+def handler(event, context):
+    return '"' * event["quotes"] + "x" * event["others"]
+"""
+)
+
 # A step before and after a wait of event["seconds"]; VERSION tells which code ran.
 WAIT = (
     HEAD
