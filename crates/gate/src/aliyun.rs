@@ -5,6 +5,7 @@ use crate::{Auth, Gate, door::Seen, refused::Refused};
 use durastack_auth::aliyun::{self, Parameter, Verified};
 use durastack_names::{AccountId, Region};
 use durastack_wire::{Caller, rpc};
+use http::Method;
 
 /// Where a request goes that names no region: the region that the product's documentation uses.
 const DEFAULT_REGION: &str = "cn-hangzhou";
@@ -16,6 +17,10 @@ impl Gate {
         seen: &Seen<'_>,
         request_id: &str,
     ) -> Result<rpc::Request, Refused> {
+        // Before the signature, which covers any method: what is asked of no method must do nothing, whoever asks.
+        if !matches!(*seen.method, Method::GET | Method::POST) {
+            return Err(Refused::RpcMethod { method: seen.method.to_string() });
+        }
         let parameters = seen.parameters().map_err(Refused::TooManyParameters)?;
         let signed: Vec<_> = parameters
             .iter()

@@ -107,6 +107,7 @@ impl<'a> Frame<'a> {
             | Refused::TooLarge { .. }
             | Refused::EntityTooLarge { .. }
             | Refused::TooManyParameters(_)
+            | Refused::RpcMethod { .. }
             | Refused::Aliyun { .. }
             | Refused::Nowhere => {
                 let error = WireError::client(status, code, message).fault(Fault::Unsaid);

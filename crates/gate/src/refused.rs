@@ -29,6 +29,8 @@ pub(crate) enum Refused {
     EntityTooLarge { limit: usize },
     #[error(transparent)]
     TooManyParameters(rpc::TooMany),
+    #[error("the RPC protocol has no method {}", echo(method))]
+    RpcMethod { method: String },
     #[error(transparent)]
     Signature(durastack_auth::Refusal),
     #[error("{refusal}")]
@@ -105,6 +107,13 @@ impl Refused {
             Self::TooManyParameters(too_many) => {
                 (StatusCode::BAD_REQUEST, "InvalidArgument".into(), too_many.to_string())
             }
+            // The service's own table has no such code, so it is the gateway's in both vocabularies.
+            // Source: error table of the OpenAPI gateway.
+            Self::RpcMethod { .. } => (
+                StatusCode::BAD_REQUEST,
+                "UnsupportedHTTPMethod".into(),
+                "This http method is not supported.".to_owned(),
+            ),
             Self::Aliyun { refusal, vocabulary } => (
                 refusal.status(*vocabulary),
                 refusal.code(*vocabulary),

@@ -150,6 +150,20 @@ fn what_is_not_signed_is_told_so() {
 }
 
 #[test]
+fn a_method_other_than_get_and_post_does_nothing() {
+    let case = recorded("v1-node-get-deleteflow");
+    for method in ["OPTIONS", "HEAD", "PUT", "DELETE", "PATCH", "TRACE"] {
+        let mut request = case.request.clone();
+        *request.method_mut() = method.parse().unwrap();
+        for auth in [Auth::Strict, Auth::Off] {
+            let gate = case.gate(Settings { auth, ..Settings::default() });
+            let text = check_refused(&gate, &request, 400, "UnsupportedHTTPMethod");
+            assert!(text.contains("This http method is not supported."), "{text}");
+        }
+    }
+}
+
+#[test]
 fn a_page_of_another_site_is_refused_even_with_a_good_signature() {
     for id in ["v1-tea-get-minimal", "v1-node-post-all-in-body"] {
         let case = recorded(id);
