@@ -108,6 +108,7 @@ impl<'a> Frame<'a> {
             | Refused::EntityTooLarge { .. }
             | Refused::TooManyParameters(_)
             | Refused::RpcMethod { .. }
+            | Refused::Region(_)
             | Refused::Aliyun { .. }
             | Refused::Nowhere => {
                 let error = WireError::client(status, code, message).fault(Fault::Unsaid);

@@ -29,6 +29,8 @@ pub(crate) enum Refused {
     EntityTooLarge { limit: usize },
     #[error(transparent)]
     TooManyParameters(rpc::TooMany),
+    #[error(transparent)]
+    Region(rpc::BadParameter),
     #[error("the RPC protocol has no method {}", echo(method))]
     RpcMethod { method: String },
     #[error(transparent)]
@@ -107,6 +109,7 @@ impl Refused {
             Self::TooManyParameters(too_many) => {
                 (StatusCode::BAD_REQUEST, "InvalidArgument".into(), too_many.to_string())
             }
+            Self::Region(bad) => (StatusCode::BAD_REQUEST, "InvalidArgument".into(), bad.to_string()),
             // The service's own table has no such code, so it is the gateway's in both vocabularies.
             // Source: error table of the OpenAPI gateway.
             Self::RpcMethod { .. } => (

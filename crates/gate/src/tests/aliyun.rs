@@ -150,6 +150,15 @@ fn what_is_not_signed_is_told_so() {
 }
 
 #[test]
+fn a_region_that_can_be_none_is_refused_by_its_name() {
+    for region in ["bogus!", "hangzhou", "%00"] {
+        let request = request("GET", &format!("{UNSIGNED}&RegionId={region}"));
+        let text = check_refused(&off(), &request, 400, "InvalidArgument");
+        assert!(text.contains("RegionId"), "{text}");
+    }
+}
+
+#[test]
 fn a_method_other_than_get_and_post_does_nothing() {
     let case = recorded("v1-node-get-deleteflow");
     for method in ["OPTIONS", "HEAD", "PUT", "DELETE", "PATCH", "TRACE"] {
