@@ -19,7 +19,8 @@ use tracing::{debug, warn};
 /// What is known of a request besides the request itself.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// A UUID of its own, lower case with hyphens; the answer carries it as `x-amzn-RequestId`.
+    /// A UUID of its own, lower case with hyphens; the answer carries it as `x-amzn-RequestId`, unless it names its
+    /// request in `x-acs-request-id`.
     pub request_id: String,
     /// Where the connection comes from.
     pub peer: SocketAddr,

@@ -55,6 +55,10 @@ impl Handler for Echo {
                 let own = Response::builder().header("X-Amzn-RequestId", "own");
                 return Some(own.body(Bytes::new()).unwrap());
             }
+            "/other-id" => {
+                let other = Response::builder().header("x-acs-request-id", "other");
+                return Some(other.body(Bytes::new()).unwrap());
+            }
             "/slow" => {
                 self.entered.notify_one();
                 self.released.notified().await;
@@ -144,6 +148,10 @@ async fn answers_carry_a_date_and_an_id() {
     let own =
         exchange(&server, "GET /own-id HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert_eq!(id(&own).as_deref(), Some("own"));
+    let other = "GET /other-id HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let other = exchange(&server, other).await;
+    assert_eq!(id(&other), None);
+    assert!(other.contains("\r\nx-acs-request-id: other\r\n"), "{other}");
 }
 
 #[tokio::test]
