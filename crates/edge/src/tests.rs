@@ -303,3 +303,16 @@ async fn heads_have_a_limit_and_a_time() {
     let over = format!("GET / HTTP/1.1\r\nhost: x\r\nlong: {long}\r\n\r\n");
     assert!(exchange(&server, &over).await.starts_with("HTTP/1.1 431 "));
 }
+
+#[tokio::test]
+async fn a_query_is_as_long_as_a_uri_can_be() {
+    let server = Server::start(Options::default()).await;
+    for (length, status) in [(65_000, 200), (100 * 1024, 414)] {
+        let (query, more) = ("a".repeat(length), "b".repeat(20_000));
+        let ask = format!(
+            "GET /?{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nmore: {more}\r\n\r\n"
+        );
+        let answer = exchange(&server, &ask).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{length}: {answer}");
+    }
+}
