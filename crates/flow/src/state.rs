@@ -218,6 +218,20 @@ impl Flow {
         self.definition.steps()
     }
 
+    /// The step that a strand is in, if time alone can move it.
+    pub(crate) fn step_of(&self, strand: u64) -> Option<&Step> {
+        let place = match &self.strands.get(&strand)?.stage {
+            Stage::Running { place, .. } => *place,
+            Stage::Task(attempt) => attempt.place,
+            Stage::Between(_)
+            | Stage::Entered { .. }
+            | Stage::Several(_)
+            | Stage::Done { .. }
+            | Stage::Failed(_) => return None,
+        };
+        Some(self.steps().step(place))
+    }
+
     /// The attempt that a TaskScheduled with this EventId began, if it is its task's current one.
     pub(crate) fn attempt(&self, scheduled: u64) -> Option<(u64, &Strand, &Attempt)> {
         self.strands.iter().find_map(|(id, strand)| match &strand.stage {
