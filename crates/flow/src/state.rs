@@ -175,6 +175,10 @@ impl Strand {
     }
 
     /// When time alone will move the strand.
+    ///
+    /// The engine's timers hold the same instant, but only to wake the execution. What it then does is decided on a copy
+    /// of this state, move by move in the order of due times: a move may begin a wait that is over already, and that one
+    /// no timer of the engine has seen. So the strand itself must know.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         match &self.stage {
             Stage::Running { running: Running::Wait { until }, .. } => Some(*until),
