@@ -84,7 +84,10 @@ impl Refused {
             Self::Nowhere => (
                 StatusCode::NOT_FOUND,
                 "NotFound".into(),
-                "Nothing is served at this path for a request without an AWS signature.".to_owned(),
+                "Nothing is served at this path for a request that is neither signed for AWS nor has a Signature or \
+                 Version of Alibaba Cloud; parameters in a body count if its content type is \
+                 application/x-www-form-urlencoded."
+                    .to_owned(),
             ),
             Self::NotBuilt { service, operation } => (
                 StatusCode::NOT_IMPLEMENTED,

@@ -149,6 +149,26 @@ fn what_is_not_signed_is_told_so() {
     check_refused(&gate, &request("GET", &many), 400, "InvalidArgument");
 }
 
+/// Some clients see an error only where `Code` begins with a capital letter.
+#[test]
+fn a_form_that_is_not_said_to_be_one_is_answered_as_alibabas_clients_read() {
+    let asked = form(request("POST", "/"), "Action=ListFlows&Version=2019-03-15&Signature=x");
+    let text = with(asked.clone(), "content-type", "text/plain");
+    let text = check_refused(&strict(), &text, 404, "NotFound");
+    let body: Value = serde_json::from_str(&text).unwrap();
+    let message = body["Message"].as_str().unwrap();
+    assert!(message.contains("AWS") && message.contains("Alibaba Cloud"), "{message}");
+    assert_eq!((&body["HostId"], &body["RequestId"]), (&"localhost:4566".into(), &"ID-1".into()));
+    let mut untold = asked;
+    untold.headers_mut().remove("content-type");
+    assert_eq!(fnf(admit(&off(), &untold).unwrap()).action, "ListFlows");
+    for (name, value) in [("x-amz-date", "20260102T000000Z"), ("authorization", "AWS4-HMAC")] {
+        let amazon = with(request("POST", "/"), name, value);
+        let response = admit(&strict(), &amazon).unwrap_err();
+        assert!(!response.headers().contains_key("x-acs-request-id"), "{name}");
+    }
+}
+
 #[test]
 fn a_region_that_can_be_none_is_refused_by_its_name() {
     for region in ["bogus!", "hangzhou", "%00"] {
