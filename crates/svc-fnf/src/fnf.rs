@@ -199,8 +199,9 @@ impl Fnf {
 
     /// Stops and deletes the executions of a deleted flow.
     ///
-    /// What was under way is stopped at once: the step in progress goes on in the world outside and has no effect here,
-    /// which nobody can tell from an execution that ends after that step. An execution whose parent does not know of
+    /// Differs: what was under way is stopped at once, where the cloud stops it after the step in progress. That step goes
+    /// on in the world outside and has no effect here; nobody can ask for the history that would tell the difference, and
+    /// an execution that waited for the end of a step could hold its flow's data for as long as a year. An execution whose parent does not know of
     /// the end yet is kept until the next start.
     async fn bury(&self, id: &str) -> Result<(), FnfError> {
         let mut after = None;
