@@ -23,7 +23,7 @@ async fn asked() -> (Service, String) {
     let service = Service::with_functions(replies(&[result("{}")])).await;
     service.create("ask", ASK).await;
     service.begin("ask", "one", "{}").await;
-    service.clockwork.advance(std::time::Duration::ZERO).await.unwrap();
+    service.clockwork.advance(Duration::ZERO).await.unwrap();
     let history = service.history("ask", "one").await;
     assert_eq!(history.last().unwrap().0, "TaskSubmitted");
     let token = history[2].1["input"]["token"].as_str().unwrap().to_owned();
