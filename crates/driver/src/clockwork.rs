@@ -32,7 +32,11 @@ pub struct Next {
     pub at: Timestamp,
     /// Whose.
     pub execution: ExecutionId,
-    /// What for, as the dialect's timer prints itself.
+    /// In which language of work, [`Dialect::NAME`](durastack_engine::Dialect::NAME).
+    pub dialect: &'static str,
+    /// The execution's public name; names are unique within a function or flow only.
+    pub name: String,
+    /// What for, in the dialect's words.
     pub purpose: String,
 }
 

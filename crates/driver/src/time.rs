@@ -6,7 +6,7 @@ use crate::{
     drive::{Driven, Driver},
 };
 use durastack_clock::Timestamp;
-use durastack_engine::{Command, Dialect, Stash};
+use durastack_engine::{Command, Dialect, Execution, Stash, Timer};
 use durastack_names::ExecutionId;
 use durastack_store::Batch;
 use std::{
@@ -182,10 +182,19 @@ impl<D: Dialect> Timed for Driver<D> {
                 return Ok(None);
             };
             let id = ExecutionId::from_bytes(id);
-            let purpose =
-                self.read(id, |e| e.next_deadline().map(|(_, timer)| format!("{timer:?}"))).await;
-            let purpose = purpose.ok().flatten().unwrap_or_default();
-            Ok(Some(Next { at: Timestamp::from_millis(at), execution: id, purpose }))
+            let words = |execution: &mut Execution<D>| {
+                let purpose = match execution.next_deadline() {
+                    Some((_, Timer::Work(timer))) => D::describe(execution, timer),
+                    Some((_, Timer::Deadline)) => "execution timeout".to_owned(),
+                    // It has just ended.
+                    None => String::new(),
+                };
+                (execution.life.name.clone(), purpose)
+            };
+            // An execution that is gone by now leaves its deadline to be delivered in vain.
+            let (name, purpose) = self.read(id, words).await.unwrap_or_default();
+            let at = Timestamp::from_millis(at);
+            Ok(Some(Next { at, execution: id, dialect: D::NAME, name, purpose }))
         })
     }
 

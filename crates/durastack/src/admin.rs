@@ -2,7 +2,7 @@
 
 use crate::banner;
 use bytes::Bytes;
-use durastack_driver::Clockwork;
+use durastack_driver::{Clockwork, Next};
 use durastack_svc_lambda::Lambda;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use serde::Deserialize;
@@ -65,9 +65,7 @@ async fn show_clock(clockwork: &Clockwork) -> Response<Bytes> {
         Ok(next) => next,
         Err(error) => return failed(&error),
     };
-    let next = next.map(|next| {
-        json!({ "at": next.at.iso(), "execution": next.execution.to_string(), "purpose": next.purpose })
-    });
+    let next = next.as_ref().map(shown);
     respond(
         StatusCode::OK,
         &json!({
@@ -78,6 +76,16 @@ async fn show_clock(clockwork: &Clockwork) -> Response<Bytes> {
             "next": next,
         }),
     )
+}
+
+/// A deadline as the admin API shows it.
+fn shown(next: &Next) -> Value {
+    json!({
+        "at": next.at.iso(),
+        "execution": next.execution.to_string(),
+        "name": next.name,
+        "purpose": next.purpose,
+    })
 }
 
 async fn advance(clockwork: &Clockwork, body: &Bytes) -> Response<Bytes> {
@@ -107,11 +115,7 @@ async fn advance(clockwork: &Clockwork, body: &Bytes) -> Response<Bytes> {
                 "ahead": banner::duration(clockwork.clock().offset()),
                 "delivered": turned.delivered,
                 "running": turned.running,
-                "next": next.map(|next| json!({
-                    "at": next.at.iso(),
-                    "execution": next.execution.to_string(),
-                    "purpose": next.purpose,
-                })),
+                "next": next.as_ref().map(shown),
             }),
         ),
         (Err(error), _) | (_, Err(error)) => failed(&error),

@@ -24,6 +24,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, debug, error, field::Empty, info, info_span, trace};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+/// An answer that has this one is of the other cloud, and names its request by itself.
+const ALIYUN_REQUEST_ID: HeaderName = HeaderName::from_static("x-acs-request-id");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// Requests to this path are reported at `debug`: whoever asks every second for health fills no log.
@@ -140,7 +142,9 @@ impl<H: Handler> Server<H> {
             }
         };
         let mut answer = answer.ok_or(NoAnswer)?;
-        answer.headers_mut().entry(REQUEST_ID).or_insert(request_id);
+        if !answer.headers().contains_key(ALIYUN_REQUEST_ID) {
+            answer.headers_mut().entry(REQUEST_ID).or_insert(request_id);
+        }
         Ok(answer.map(Full::new))
     }
 

@@ -19,7 +19,8 @@ use tracing::{debug, warn};
 /// What is known of a request besides the request itself.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// A UUID of its own, lower case with hyphens; the answer carries it as `x-amzn-RequestId`.
+    /// A UUID of its own, lower case with hyphens; the answer carries it as `x-amzn-RequestId`, unless it names its
+    /// request in `x-acs-request-id`.
     pub request_id: String,
     /// Where the connection comes from.
     pub peer: SocketAddr,
@@ -53,6 +54,13 @@ pub trait Handler: Send + Sync + 'static {
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How many bytes the request line and the headers may have together; beyond that the answer is 431.
+    ///
+    /// By default 128 KiB: as much for headers as for the longest target that the `http` crate's `Uri` holds, 65,534
+    /// bytes. A longer target gets 414.
+    ///
+    /// Differs: the longest target that a client sends by right is an execution's input in the query, whose 32 KiB of
+    /// JSON become three times as long if each byte is written as `%XX`. One that long must come as a form.
+    /// Source: limits page of Serverless Workflow, data of a step.
     pub header_bytes_max: usize,
     /// How long a client may take to send a request's head, and how long a connection may lie idle between two
     /// requests. `None`: for ever, for clients that are known to us and keep one connection through long work.
@@ -69,7 +77,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            header_bytes_max: 64 * 1024,
+            header_bytes_max: 128 * 1024,
             header_timeout: Some(Duration::from_secs(75)),
             body_pause_max: Duration::from_secs(60),
             discard_bytes_max: 16 * 1024 * 1024,

@@ -55,6 +55,10 @@ impl Handler for Echo {
                 let own = Response::builder().header("X-Amzn-RequestId", "own");
                 return Some(own.body(Bytes::new()).unwrap());
             }
+            "/other-id" => {
+                let other = Response::builder().header("x-acs-request-id", "other");
+                return Some(other.body(Bytes::new()).unwrap());
+            }
             "/slow" => {
                 self.entered.notify_one();
                 self.released.notified().await;
@@ -144,6 +148,10 @@ async fn answers_carry_a_date_and_an_id() {
     let own =
         exchange(&server, "GET /own-id HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert_eq!(id(&own).as_deref(), Some("own"));
+    let other = "GET /other-id HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let other = exchange(&server, other).await;
+    assert_eq!(id(&other), None);
+    assert!(other.contains("\r\nx-acs-request-id: other\r\n"), "{other}");
 }
 
 #[tokio::test]
@@ -294,4 +302,17 @@ async fn heads_have_a_limit_and_a_time() {
     let long = "a".repeat(1000);
     let over = format!("GET / HTTP/1.1\r\nhost: x\r\nlong: {long}\r\n\r\n");
     assert!(exchange(&server, &over).await.starts_with("HTTP/1.1 431 "));
+}
+
+#[tokio::test]
+async fn a_query_is_as_long_as_a_uri_can_be() {
+    let server = Server::start(Options::default()).await;
+    for (length, status) in [(65_000, 200), (100 * 1024, 414)] {
+        let (query, more) = ("a".repeat(length), "b".repeat(20_000));
+        let ask = format!(
+            "GET /?{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nmore: {more}\r\n\r\n"
+        );
+        let answer = exchange(&server, &ask).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{length}: {answer}");
+    }
 }

@@ -54,6 +54,9 @@ pub trait Dialect: Sized + Debug + Send + Sync + 'static {
     /// A timer is due.
     fn fire(execution: &Execution<Self>, draft: &mut Draft<Self>, timer: &Self::Timer);
 
+    /// What a timer is for, in words for people, with the public name of the operation: `wait 'think'`.
+    fn describe(execution: &Execution<Self>, timer: &Self::Timer) -> String;
+
     /// A child has ended. The operation may have ended before: then nothing happens.
     fn child_ended(execution: &Execution<Self>, draft: &mut Draft<Self>, end: ChildEnd);
 

@@ -84,6 +84,10 @@ impl Dialect for Bell {
         draft.push(Happened::Rang);
     }
 
+    fn describe(_: &Execution<Self>, (): &()) -> String {
+        "next ring".to_owned()
+    }
+
     fn child_ended(_: &Execution<Self>, draft: &mut Draft<Self>, end: ChildEnd) {
         draft.push(Happened::CameBack { number: end.operation });
     }

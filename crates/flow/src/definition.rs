@@ -2,6 +2,7 @@
 
 use crate::{
     condition::Condition,
+    fields::Age,
     mapping::{Mappings, Source},
     parse,
     yaml::Position,
@@ -46,8 +47,23 @@ impl Definition {
         flow: impl Into<String>,
         text: impl Into<String>,
     ) -> Result<Self, DefinitionError> {
-        let (flow, text) = (flow.into(), text.into());
-        let steps = parse::parse(&text)?;
+        Self::read(flow.into(), text.into(), Age::New)
+    }
+
+    /// Reads a definition that was accepted before: rules that came later do not hold for it.
+    ///
+    /// # Errors
+    ///
+    /// [`DefinitionError`], as for a new one.
+    pub fn stored(
+        flow: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Result<Self, DefinitionError> {
+        Self::read(flow.into(), text.into(), Age::Stored)
+    }
+
+    fn read(flow: String, text: String, age: Age) -> Result<Self, DefinitionError> {
+        let steps = parse::parse(&text, age)?;
         Ok(Self { inner: Arc::new(Inner { flow, text, steps }) })
     }
 
@@ -93,7 +109,7 @@ impl Serialize for Definition {
 }
 
 impl<'de> Deserialize<'de> for Definition {
-    /// Checks again, so the checks may become more lenient over time but never stricter.
+    /// Checks again, but not by rules that came after the definition was accepted.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Written {
@@ -101,7 +117,7 @@ impl<'de> Deserialize<'de> for Definition {
             text: String,
         }
         let Written { flow, text } = Written::deserialize(deserializer)?;
-        Self::parse(flow, text).map_err(D::Error::custom)
+        Self::stored(flow, text).map_err(D::Error::custom)
     }
 }
 
@@ -408,6 +424,17 @@ pub fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_definition_that_was_accepted_once_is_read_for_ever() {
+        let text = "version: v1\ntype: flow\nsteps:\n  - type: pass\n    name: p\n    outputMappings:\n      \
+                    - {target: a, source: $inputx}\n";
+        let error = Definition::parse("f", text).unwrap_err();
+        assert!(error.reason.contains("$inputx"), "{error}");
+        let stored = Definition::stored("f", text).unwrap();
+        let journal = serde_json::to_string(&stored).unwrap();
+        assert!(serde_json::from_str::<Definition>(&journal).is_ok());
+    }
 
     #[test]
     fn pauses_grow_up_to_their_limit() {

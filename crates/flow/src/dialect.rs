@@ -67,6 +67,19 @@ impl Dialect for Flow {
         go_on(execution, draft);
     }
 
+    fn describe(execution: &Execution<Self>, timer: &TimerKey) -> String {
+        let (what, strand) = match timer {
+            TimerKey::Wait(strand) => ("wait", strand),
+            TimerKey::Retry(strand) => ("next attempt of step", strand),
+            TimerKey::TaskTimeout(strand) => ("task timeout of", strand),
+            TimerKey::CallbackTimeout(strand) => ("callback timeout of", strand),
+        };
+        match execution.work.step_of(*strand) {
+            Some(step) => format!("{what} '{}'", step.name),
+            None => what.to_owned(),
+        }
+    }
+
     fn child_ended(execution: &Execution<Self>, draft: &mut Draft<Self>, end: ChildEnd) {
         for event in execution.work.child_events(&end, draft.now) {
             write(draft, event);

@@ -10,24 +10,44 @@ use std::ops::RangeInclusive;
 
 pub(crate) type Refused<T> = Result<T, DefinitionError>;
 
+/// Whether a definition is asked for now or was accepted before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// All rules hold.
+    New,
+    /// Rules that came later do not.
+    Stored,
+}
+
 /// The members of one map, and the step that they belong to.
 #[derive(Debug, Clone)]
 pub(crate) struct Fields<'a> {
     pub(crate) position: Position,
     pub(crate) step: Option<String>,
+    pub(crate) age: Age,
     members: &'a [(String, Node)],
 }
 
 impl<'a> Fields<'a> {
-    pub(crate) fn of(node: &'a Node, step: Option<String>) -> Refused<Self> {
+    /// Of the whole document.
+    pub(crate) fn of(node: &'a Node, age: Age) -> Refused<Self> {
+        Self { position: node.position, step: None, age, members: &[] }.within(node)
+    }
+
+    /// Of a map within this one.
+    pub(crate) fn within<'n>(&self, node: &'n Node) -> Refused<Fields<'n>> {
+        let (position, step, age) = (node.position, self.step.clone(), self.age);
         match &node.shape {
-            Shape::Map(members) => Ok(Self { position: node.position, step, members }),
-            Shape::Scalar { .. } | Shape::List(_) => Err(DefinitionError {
-                position: node.position,
-                step,
-                reason: "a map is expected here".to_owned(),
-            }),
+            Shape::Map(members) => Ok(Fields { position, step, age, members }),
+            Shape::Scalar { .. } | Shape::List(_) => {
+                Err(self.bad(position, "a map is expected here"))
+            }
         }
+    }
+
+    /// The same members, which belong to a step.
+    pub(crate) fn of_step(&self, step: &str) -> Self {
+        Self { step: Some(step.to_owned()), ..self.clone() }
     }
 
     pub(crate) fn bad(&self, position: Position, reason: impl Into<String>) -> DefinitionError {

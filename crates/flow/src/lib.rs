@@ -35,8 +35,9 @@ pub use failure::{
 };
 pub use history::{HistoryView, public_event};
 pub use mapping::{DATA_BYTES_MAX, Mappings, Reference, Source};
-pub use next::EVENTS_MAX;
+pub use next::{EVENTS_MAX, check_object};
 pub use path::Path;
+pub use resource::is_function_name;
 pub use state::{Flow, TimerKey};
 pub use task::{Call, CallEnd, FunctionCall, StartCall};
 pub use token::{TaskToken, Tokens};

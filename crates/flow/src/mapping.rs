@@ -69,22 +69,33 @@ impl Context<'_> {
     }
 }
 
+/// The members of `$context`. Source: the vendor's pages on the language, and its sample flows.
+const CONTEXT: [[&str; 2]; 3] = [["flow", "name"], ["execution", "name"], ["task", "token"]];
+
+/// Whether a text is `$` or a path that begins with it.
+fn is_bare(text: &str) -> bool {
+    text.strip_prefix('$').is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
 impl Source {
-    /// Reads a text: a reference if it begins like one. `$.x` is one only where a bare path is asked for.
+    /// Reads a text: a reference if it begins like one, and then nothing else, so that a misspelt one is no constant.
+    /// `$.x` is one only where a bare path is asked for.
     pub(crate) fn parse(text: &str, bare: Bare) -> Result<Self, BadPath> {
         const WORDS: [(&str, Base); 3] =
             [("$input", Base::Input), ("$local", Base::Local), ("$context", Base::Context)];
-        let words = WORDS.into_iter().chain((bare == Bare::IsInput).then_some(("$", Base::Input)));
-        for (word, base) in words {
-            let Some(rest) = text.strip_prefix(word) else { continue };
-            // `$inputs` is a text like any other.
-            if rest.is_empty() || rest.starts_with(['.', '[']) {
-                let path = Path::read_whole(rest)
-                    .map_err(|bad| BadPath { offset: bad.offset + word.len(), ..bad })?;
-                return Ok(Self::Reference(Reference { base, path, text: text.to_owned() }));
-            }
+        let word = WORDS.into_iter().find(|(word, _)| text.starts_with(word));
+        let (word, base) = match word {
+            Some(found) => found,
+            None if bare == Bare::IsInput && is_bare(text) => ("$", Base::Input),
+            None => return Ok(Self::Constant(Value::String(text.to_owned()))),
+        };
+        let path = Path::read_whole(&text[word.len()..])
+            .map_err(|bad| BadPath { offset: bad.offset + word.len(), ..bad })?;
+        if base == Base::Context && !CONTEXT.iter().any(|known| path.leads_along(known)) {
+            let reason = "$context has 'flow.name', 'execution.name' and 'task.token' alone";
+            return Err(BadPath { offset: word.len(), reason });
         }
-        Ok(Self::Constant(Value::String(text.to_owned())))
+        Ok(Self::Reference(Reference { base, path, text: text.to_owned() }))
     }
 
     /// The whole input.
@@ -181,10 +192,12 @@ pub(crate) fn json_bytes(value: &Value) -> usize {
 mod tests {
     use super::*;
 
+    const TOKEN: TaskToken = TaskToken { entered: 2, scheduled: 3 };
+
     fn check(source: &str, expected: Result<Value, &str>) {
         let input = json!({"a": {"b": 1}, "": 0});
         let local = json!([{"r": 1}, {"r": 2}, {}]);
-        let token = Some(TaskToken { entered: 2, scheduled: 3 });
+        let token = Some(TOKEN);
         let context = Context { flow: "f", execution: "e", token };
         let data = Data { input: &input, local: &local, context };
         let value = Source::parse(source, Bare::IsText).unwrap().evaluate(data);
@@ -200,8 +213,8 @@ mod tests {
         check("$local.r", Err(""));
         check("$context.flow.name", Ok(json!("f")));
         check("$context.execution.name", Ok(json!("e")));
-        check("$context.other", Err(""));
-        check("$inputs.a", Ok(json!("$inputs.a")));
+        check("$context.task.token", Ok(json!(TOKEN.mark())));
+        check("$context.task", Ok(json!({"token": TOKEN.mark()})));
         check("$.a", Ok(json!("$.a")));
         check("$", Ok(json!("$")));
         check("", Ok(json!("")));
@@ -213,7 +226,25 @@ mod tests {
             |text: &str| matches!(Source::parse(text, Bare::IsInput), Ok(Source::Reference(_)));
         assert!(is_reference("$") && is_reference("$.a") && is_reference("$[0]"));
         assert!(!is_reference("$a") && !is_reference("a"));
-        assert_eq!(Source::parse("$input..a", Bare::IsText).unwrap_err().offset, 7);
+    }
+
+    #[test]
+    fn a_reference_that_is_misspelt_is_no_constant() {
+        let check = |text: &str, offset| {
+            for bare in [Bare::IsText, Bare::IsInput] {
+                let bad = Source::parse(text, bare).map_err(|bad| bad.offset);
+                assert_eq!(bad, Err(offset), "{text}");
+            }
+        };
+        check("$input..a", 7);
+        check("$inputx", 6);
+        check("$inputs.a", 6);
+        check("$local a", 6);
+        check("$contexts", 8);
+        check("$context.other", 8);
+        check("$context.flow.id", 8);
+        check("$context.flow.name.x", 8);
+        check("$context[0]", 8);
     }
 
     #[test]

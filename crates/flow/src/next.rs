@@ -439,6 +439,26 @@ fn is_flat(value: &Value, depth: usize) -> bool {
 }
 
 /// A JSON object from outside.
+///
+/// Differs: numbers are whole ones of 64 bits, or floating-point numbers of 64 bits, as JavaScript and most JSON parsers
+/// have them; a longer whole number is rounded to one of the latter. What the service does with it is not published.
 pub(crate) fn read_object(text: &str) -> Option<Value> {
-    serde_json::from_str(text).ok().filter(Value::is_object).map(foreign)
+    object(text).ok().map(foreign)
+}
+
+/// Whether a text is a JSON object as executions read it: `1e400` is no number to them, nor is nesting without end JSON.
+///
+/// # Errors
+///
+/// What is wrong, as the end of a sentence.
+pub fn check_object(text: &str) -> Result<(), String> {
+    object(text).map(|_| ())
+}
+
+fn object(text: &str) -> Result<Value, String> {
+    match serde_json::from_str(text) {
+        Ok(object @ Value::Object(_)) => Ok(object),
+        Ok(_) => Err("it must be a JSON object".to_owned()),
+        Err(error) => Err(format!("it must be a JSON object: {error}")),
+    }
 }

@@ -8,7 +8,7 @@ use crate::{
         Action, BRANCHES_MAX, Catch, DefinitionError, FlowDefinition, Foreach, Pattern, Place,
         RETRY_SECONDS_MAX, Retry, Sequence, Step, Task, WAIT_SECONDS_MAX, Wait, Way, is_name,
     },
-    fields::{Fields, Refused, list, path_error, text},
+    fields::{Age, Fields, Refused, list, path_error, text},
     mapping::{Bare, Mapping, Mappings, Source},
     resource,
     yaml::{self, Node, Position},
@@ -17,13 +17,14 @@ use durastack_clock::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-pub(crate) fn parse(document: &str) -> Refused<FlowDefinition> {
+/// Reads a definition. One of an earlier durastack may hold what is refused today.
+pub(crate) fn parse(document: &str, age: Age) -> Refused<FlowDefinition> {
     let root = yaml::read(document).map_err(|unreadable| DefinitionError {
         position: unreadable.position,
         step: None,
         reason: unreadable.reason,
     })?;
-    let fields = Fields::of(&root, None)?;
+    let fields = Fields::of(&root, age)?;
     for word in ["Type", "SpecVersion", "StartAt", "States"] {
         if let Some(node) = fields.get(word) {
             return Err(fields.bad(
@@ -78,7 +79,7 @@ impl Reader {
         let mut gotos = Vec::new();
         let mut steps = Vec::with_capacity(nodes.len());
         for (position, node) in nodes.iter().enumerate() {
-            let outer = Fields::of(node, fields.step.clone())?;
+            let outer = fields.within(node)?;
             let name = outer.required_text("name")?;
             let at = outer.position_of("name");
             if !is_name(&name) {
@@ -88,7 +89,7 @@ impl Reader {
             if self.places.insert(name.clone(), Place { sequence, position }).is_some() {
                 return Err(outer.bad(at, format!("the flow has more than one step '{name}'")));
             }
-            let fields = Fields::of(node, Some(name.clone()))?;
+            let fields = outer.of_step(&name);
             steps.push(self.step(&fields, name, &mut gotos)?);
         }
         for goto in gotos {
@@ -148,13 +149,13 @@ impl Reader {
         }
         let mut choices = Vec::with_capacity(nodes.len());
         for node in nodes {
-            let choice = Fields::of(node, fields.step.clone())?;
+            let choice = fields.within(node)?;
             let condition = Condition::parse(&choice.required_text("condition")?)
                 .map_err(|bad| choice.bad(choice.position_of("condition"), bad.to_string()))?;
             choices.push((condition, self.way(&choice, name, gotos)?));
         }
         let default = match fields.get("default") {
-            Some(node) => Some(self.way(&Fields::of(node, fields.step.clone())?, name, gotos)?),
+            Some(node) => Some(self.way(&fields.within(node)?, name, gotos)?),
             None => None,
         };
         Ok(Action::Choice { choices, default })
@@ -179,7 +180,7 @@ impl Reader {
             let reason = format!("{} branches: 1 to {BRANCHES_MAX} are possible", nodes.len());
             return Err(fields.bad(fields.position_of("branches"), reason));
         }
-        let branch = |node| self.steps(&Fields::of(node, fields.step.clone())?);
+        let branch = |node| self.steps(&fields.within(node)?);
         Ok(Action::Parallel { branches: nodes.iter().map(branch).collect::<Refused<_>>()? })
     }
 
@@ -187,7 +188,7 @@ impl Reader {
         let node = fields
             .get("iterationMapping")
             .ok_or_else(|| fields.bad(fields.position, "'iterationMapping' is missing"))?;
-        let mapping = Fields::of(node, fields.step.clone())?;
+        let mapping = fields.within(node)?;
         let collection = source(&mapping, "collection")?
             .ok_or_else(|| mapping.bad(mapping.position, "'collection' is missing"))?;
         if matches!(collection, Source::Constant(_)) {
@@ -225,7 +226,7 @@ pub(crate) fn mappings(fields: &Fields<'_>, member: &str) -> Refused<Option<Mapp
     let Some(nodes) = list(fields, member)? else { return Ok(None) };
     let mut mappings = Vec::with_capacity(nodes.len());
     for node in nodes {
-        let mapping = Fields::of(node, fields.step.clone())?;
+        let mapping = fields.within(node)?;
         let target = mapping.required_text("target")?;
         if target.is_empty() {
             return Err(mapping.bad(mapping.position_of("target"), "'target' is empty"));
@@ -248,9 +249,11 @@ pub(crate) fn source(fields: &Fields<'_>, member: &str) -> Refused<Option<Source
 
 fn constant_or_reference(fields: &Fields<'_>, node: &Node, bare: Bare) -> Refused<Source> {
     match node.to_json() {
-        Value::String(text) => {
-            Source::parse(&text, bare).map_err(|bad| path_error(fields, node, &text, bad))
-        }
+        Value::String(text) => match Source::parse(&text, bare) {
+            // A misspelt reference was a constant once.
+            Err(_) if fields.age == Age::Stored => Ok(Source::Constant(Value::String(text))),
+            read => read.map_err(|bad| path_error(fields, node, &text, bad)),
+        },
         constant => Ok(Source::Constant(constant)),
     }
 }
@@ -305,7 +308,7 @@ fn task(fields: &Fields<'_>, name: &str, gotos: &mut Vec<Goto>) -> Refused<Task>
     let retry = retry.iter().map(|node| read_retry(fields, node)).collect::<Refused<_>>()?;
     let mut catch = Vec::new();
     for node in list(fields, "catch")?.unwrap_or_default() {
-        let fields = Fields::of(node, fields.step.clone())?;
+        let fields = fields.within(node)?;
         let goto = fields.required_text("goto")?;
         gotos.push(goto_of(&fields, name, &goto));
         catch.push(Catch { errors: errors(&fields)?, goto });
@@ -322,7 +325,7 @@ fn task(fields: &Fields<'_>, name: &str, gotos: &mut Vec<Goto>) -> Refused<Task>
 }
 
 fn read_retry(fields: &Fields<'_>, node: &Node) -> Refused<Retry> {
-    let fields = Fields::of(node, fields.step.clone())?;
+    let fields = fields.within(node)?;
     let seconds = 0..=RETRY_SECONDS_MAX;
     let multiplier = fields.number("multiplier")?.unwrap_or(2.0);
     if !(multiplier.is_finite() && multiplier > 0.0) {

@@ -83,6 +83,12 @@ impl Path {
         self.hops.contains(&Hop::All)
     }
 
+    /// Whether the path takes the first of these keys in turn and nothing else; it need not take all.
+    pub(crate) fn leads_along(&self, keys: &[&str]) -> bool {
+        self.hops.len() <= keys.len()
+            && self.hops.iter().zip(keys).all(|(hop, key)| matches!(hop, Hop::Key(k) if k == key))
+    }
+
     /// The part of `root` that the path leads to; nothing if it leads nowhere.
     pub(crate) fn find(&self, root: &Value) -> Option<Value> {
         let mut found = vec![root];

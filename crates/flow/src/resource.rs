@@ -65,7 +65,7 @@ fn check(fields: &Fields<'_>, text: &str, target: &Target, pattern: Pattern) -> 
 }
 
 fn parameters<'a>(fields: &Fields<'a>) -> Refused<Option<Fields<'a>>> {
-    fields.get("serviceParams").map(|node| Fields::of(node, fields.step.clone())).transpose()
+    fields.get("serviceParams").map(|node| fields.within(node)).transpose()
 }
 
 fn start(flow: Source, parameters: &Fields<'_>) -> Refused<StartParameters> {
@@ -74,6 +74,12 @@ fn start(flow: Source, parameters: &Fields<'_>) -> Refused<StartParameters> {
         execution: source(parameters, "ExecutionName")?,
         input: source(parameters, "Input")?,
     })
+}
+
+/// Whether an ARN can name a function so.
+#[must_use]
+pub fn is_function_name(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['/', ':'])
 }
 
 /// `{region}:{account}:services/{service}[.{qualifier}]/functions/{function}` (FC 2), or
@@ -96,7 +102,7 @@ fn function(arn: &str, rest: &str) -> Option<FunctionTarget> {
             None => (None, path.strip_prefix("functions/")?, None),
         },
     };
-    if function.is_empty() || function.contains(['/', ':']) {
+    if !is_function_name(function) {
         return None;
     }
     Some(FunctionTarget {

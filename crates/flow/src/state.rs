@@ -175,6 +175,10 @@ impl Strand {
     }
 
     /// When time alone will move the strand.
+    ///
+    /// The engine's timers hold the same instant, but only to wake the execution. What it then does is decided on a copy
+    /// of this state, move by move in the order of due times: a move may begin a wait that is over already, and that one
+    /// no timer of the engine has seen. So the strand itself must know.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         match &self.stage {
             Stage::Running { running: Running::Wait { until }, .. } => Some(*until),
@@ -216,6 +220,20 @@ impl Flow {
 
     pub(crate) fn steps(&self) -> &FlowDefinition {
         self.definition.steps()
+    }
+
+    /// The step that a strand is in, if time alone can move it.
+    pub(crate) fn step_of(&self, strand: u64) -> Option<&Step> {
+        let place = match &self.strands.get(&strand)?.stage {
+            Stage::Running { place, .. } => *place,
+            Stage::Task(attempt) => attempt.place,
+            Stage::Between(_)
+            | Stage::Entered { .. }
+            | Stage::Several(_)
+            | Stage::Done { .. }
+            | Stage::Failed(_) => return None,
+        };
+        Some(self.steps().step(place))
     }
 
     /// The attempt that a TaskScheduled with this EventId began, if it is its task's current one.

@@ -105,8 +105,9 @@ pub(crate) enum Report {
 impl Flow {
     /// An attempt, with the EventId of StepEntered and the attempt's number.
     ///
-    /// A mapping that leads nowhere ends the execution, whatever the task catches: the vendor says of it (and of data that
-    /// is too large) only that the execution fails, and no other attempt could fare better.
+    /// Differs: a mapping that leads nowhere ends the execution with FnF.RuntimeError, whatever the task retries or
+    /// catches, `FnF.ALL` included. What the service does is not published: of such a mapping, and of data that is too
+    /// large, it says only that the execution fails. No other attempt could fare better, and the task has not begun.
     pub(crate) fn schedule(
         &self,
         id: u64,

@@ -35,7 +35,7 @@ pub enum Door<'a> {
     Unbuilt(Cow<'a, str>),
     /// Alibaba Cloud: whatever is asked of it, CloudFlow answers.
     Fnf,
-    /// Nobody here.
+    /// Nobody here. At `/`, without a word of AWS, Alibaba's clients are the likely ones.
     Nowhere,
 }
 
@@ -125,12 +125,25 @@ pub(crate) fn has_form(seen: &Seen<'_>) -> bool {
     form(seen).is_some()
 }
 
+/// A body of no stated type is a form too, as it is when its parameters are read.
 fn form<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
-    let content_type = seen.headers.get(header::CONTENT_TYPE)?.as_bytes();
-    let is_form = content_type
-        .get(..FORM.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(FORM.as_bytes()));
+    let is_form = seen.headers.get(header::CONTENT_TYPE).is_none_or(|content_type| {
+        let start = content_type.as_bytes().get(..FORM.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(FORM.as_bytes()))
+    });
     is_form.then(|| &seen.body[..seen.body.len().min(FORM_BYTES_MAX)])
+}
+
+/// Whether a request that leads nowhere was meant for Alibaba Cloud: that cloud has one path, and nothing in the head
+/// speaks of the other one.
+pub(crate) fn is_likely_rpc(seen: &Seen<'_>) -> bool {
+    let amazon =
+        |text: &[u8]| text.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"x-amz-"));
+    let query = seen.uri.query().unwrap_or_default().as_bytes();
+    seen.uri.path() == "/"
+        && !seen.headers.keys().any(|name| amazon(name.as_str().as_bytes()))
+        && !query.split(|byte| *byte == b'&').any(amazon)
+        && !authorization(seen).is_some_and(|value| value.starts_with(b"AWS"))
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -1,7 +1,7 @@
 //! The frame that an answer of the gate has: that of the service which the scope names, else JSON of our own.
 
 use crate::{
-    door::{Door, Seen, Service, parameter},
+    door::{Door, Seen, Service, is_likely_rpc, parameter},
     refused::{Own, Refused},
 };
 use bytes::Bytes;
@@ -53,12 +53,17 @@ pub(crate) enum Frame<'a> {
 impl<'a> Frame<'a> {
     pub(crate) fn of(seen: &Seen<'a>, door: &Door<'_>) -> Self {
         match door {
+            Door::Nowhere if is_likely_rpc(seen) => Self::rpc(seen),
             Door::Admin | Door::Nowhere => Self::Own,
             Door::Service(Service::Lambda) => Self::RestJson,
             Door::Service(Service::Sts) => Self::Query { namespace: XML[0].1 },
-            Door::Fnf => Self::Rpc { host: seen.host(), parameters: seen.parameters().ok() },
+            Door::Fnf => Self::rpc(seen),
             Door::Unbuilt(service) => Self::of_service(seen, service),
         }
+    }
+
+    fn rpc(seen: &Seen<'a>) -> Self {
+        Self::Rpc { host: seen.host(), parameters: seen.parameters().ok() }
     }
 
     fn of_service(seen: &Seen<'_>, service: &str) -> Self {
@@ -107,6 +112,8 @@ impl<'a> Frame<'a> {
             | Refused::TooLarge { .. }
             | Refused::EntityTooLarge { .. }
             | Refused::TooManyParameters(_)
+            | Refused::RpcMethod { .. }
+            | Refused::Region(_)
             | Refused::Aliyun { .. }
             | Refused::Nowhere => {
                 let error = WireError::client(status, code, message).fault(Fault::Unsaid);

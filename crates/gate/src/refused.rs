@@ -30,6 +30,10 @@ pub(crate) enum Refused {
     #[error(transparent)]
     TooManyParameters(rpc::TooMany),
     #[error(transparent)]
+    Region(rpc::BadParameter),
+    #[error("the RPC protocol has no method {}", echo(method))]
+    RpcMethod { method: String },
+    #[error(transparent)]
     Signature(durastack_auth::Refusal),
     #[error("{refusal}")]
     Aliyun { refusal: aliyun::Refusal, vocabulary: Vocabulary },
@@ -80,7 +84,10 @@ impl Refused {
             Self::Nowhere => (
                 StatusCode::NOT_FOUND,
                 "NotFound".into(),
-                "Nothing is served at this path for a request without an AWS signature.".to_owned(),
+                "Nothing is served at this path for a request that is neither signed for AWS nor has a Signature or \
+                 Version of Alibaba Cloud; parameters in a body count if its content type is \
+                 application/x-www-form-urlencoded."
+                    .to_owned(),
             ),
             Self::NotBuilt { service, operation } => (
                 StatusCode::NOT_IMPLEMENTED,
@@ -105,6 +112,14 @@ impl Refused {
             Self::TooManyParameters(too_many) => {
                 (StatusCode::BAD_REQUEST, "InvalidArgument".into(), too_many.to_string())
             }
+            Self::Region(bad) => (StatusCode::BAD_REQUEST, "InvalidArgument".into(), bad.to_string()),
+            // The service's own table has no such code, so it is the gateway's in both vocabularies.
+            // Source: error table of the OpenAPI gateway.
+            Self::RpcMethod { .. } => (
+                StatusCode::BAD_REQUEST,
+                "UnsupportedHTTPMethod".into(),
+                "This http method is not supported.".to_owned(),
+            ),
             Self::Aliyun { refusal, vocabulary } => (
                 refusal.status(*vocabulary),
                 refusal.code(*vocabulary),

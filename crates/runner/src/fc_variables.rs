@@ -4,6 +4,7 @@
 use crate::{
     contract::{FcIdentity, Initializer},
     function::{Credentials, Function},
+    interpreter::Language,
     variables::Surroundings,
 };
 use serde_json::{Value, json};
@@ -39,6 +40,11 @@ impl Surroundings<'_> {
         put("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true");
         put("ALIBABA_CLOUD_ENDPOINT_FNF", endpoint);
         put("FNF_ENDPOINT", endpoint);
+        if matches!(self.language, Language::Python(_)) {
+            // The code lies in the user's own folder, where no caches are to appear. A folder elsewhere for caches
+            // (PYTHONPYCACHEPREFIX) would hide those of the standard library too, and each start would compile it anew.
+            put("PYTHONDONTWRITEBYTECODE", "1");
+        }
         for (name, value) in &self.function.environment {
             if !is_reserved(name) && !name.is_empty() && !name.contains(['=', '\0']) {
                 all.insert(name.clone(), value.into());
@@ -131,7 +137,6 @@ fn seconds(seconds: f64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interpreter::Language;
 
     fn check(name: &str, value: &str, seen: Option<&str>) {
         let mut function = Function {
@@ -168,6 +173,7 @@ mod tests {
         check("MINE", "1", Some("1"));
         check("TZ", "Asia/Shanghai", Some("Asia/Shanghai"));
         check("FNF_ENDPOINT", "other", Some("other"));
+        check("PYTHONDONTWRITEBYTECODE", "", Some(""));
         check("FC_REGION", "moon", Some("cn-hangzhou"));
         check("FC_MINE", "1", None);
         check("topic", "1", None);

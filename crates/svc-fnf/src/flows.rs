@@ -115,8 +115,10 @@ impl FromParameters for CreateInput {
     fn from_parameters(parameters: &Parameters) -> Result<Self, BadParameter> {
         parameters.required("Name")?;
         let definition = parameters.required("Definition")?.to_owned();
+        // An empty one is a description; one that is not there is missing. Source: API reference, CreateFlow.
+        let description =
+            parameters.get("Description").ok_or(BadParameter::Missing("Description"))?.to_owned();
         let kind = parameters.required("Type")?;
-        // Required as well by the metadata, but what is empty is left out by some clients.
         let text = |member| parameters.get(member).unwrap_or_default().to_owned();
         if let Some(mode) = parameters.text("ExecutionMode")
             && one_of("ExecutionMode", mode, &[STANDARD, "Express"])? != STANDARD
@@ -128,7 +130,7 @@ impl FromParameters for CreateInput {
             name: name(parameters, "Name")?,
             definition,
             kind: one_of("Type", kind, &TYPES)?,
-            description: text("Description"),
+            description,
             role_arn: text("RoleArn"),
             external_storage_location: text("ExternalStorageLocation"),
             environment: parameters.json::<Environment>("Environment")?.map(Into::into),

@@ -5,6 +5,7 @@ use crate::{
     catalog::Catalog,
     error::FnfError,
     flow::Flow,
+    folders::Folders,
     functions::{Functions, LocalFunction},
     records,
 };
@@ -13,10 +14,14 @@ use durastack_driver::{Ask, DriveError, Driver};
 use durastack_engine::{Command, Life, Payload, Stash, TokenKey};
 use durastack_flow::{Flow as Language, Rejection, Tokens};
 use durastack_names::{AccountId, ExecutionId, Region};
-use durastack_runner::{Credentials, Runner};
+use durastack_runner::{Credentials, EnvironmentKey, FcIdentity, Runner};
 use durastack_store::{Batch, Change, Expect, ListQuery, RecordsQuery, Row};
 use durastack_wire::Caller;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Serverless Workflow, as the operations see it.
@@ -26,6 +31,9 @@ pub struct Fnf {
     pub(crate) driver: Arc<Driver<Language>>,
     pub(crate) runner: Arc<Runner>,
     pub(crate) functions: Functions,
+    folders: Arc<Folders>,
+    /// Under which key the environments of each function were asked for last.
+    keys: Mutex<HashMap<String, EnvironmentKey>>,
     pub(crate) credentials: Arc<dyn FunctionCredentials>,
     pub(crate) tokens: TokenKey,
     pub(crate) clock: Clock,
@@ -78,6 +86,8 @@ impl Fnf {
             driver,
             runner,
             functions: Functions::new(functions),
+            folders: Arc::default(),
+            keys: Mutex::default(),
             credentials,
             tokens,
             clock,
@@ -120,6 +130,29 @@ impl Fnf {
 
     pub(crate) fn uuid(&self) -> String {
         self.entropy.lock().unwrap_or_else(PoisonError::into_inner).uuid()
+    }
+
+    /// The key of a function's environments, which changes with the code in its folder; those of older code end.
+    ///
+    /// Nothing if durastack stops meanwhile.
+    pub(crate) async fn environment_key(
+        &self,
+        identity: &FcIdentity,
+        folder: &Path,
+    ) -> Option<EnvironmentKey> {
+        let (folders, folder) = (Arc::clone(&self.folders), folder.to_owned());
+        let wall = self.clock.wall();
+        let look = self.tasks.spawn_blocking(move || folders.stamp(&folder, wall));
+        let identity = identity.to_string();
+        let key = EnvironmentKey(format!("{identity} {}", look.await.ok()?));
+        let before = {
+            let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            keys.insert(identity, key.clone())
+        };
+        if let Some(before) = before.filter(|before| *before != key) {
+            self.runner.retire(&before);
+        }
+        Some(key)
     }
 
     /// The task tokens of an execution.
@@ -199,8 +232,9 @@ impl Fnf {
 
     /// Stops and deletes the executions of a deleted flow.
     ///
-    /// What was under way is stopped at once: the step in progress goes on in the world outside and has no effect here,
-    /// which nobody can tell from an execution that ends after that step. An execution whose parent does not know of
+    /// Differs: what was under way is stopped at once, where the cloud stops it after the step in progress. That step goes
+    /// on in the world outside and has no effect here; nobody can ask for the history that would tell the difference, and
+    /// an execution that waited for the end of a step could hold its flow's data for as long as a year. An execution whose parent does not know of
     /// the end yet is kept until the next start.
     async fn bury(&self, id: &str) -> Result<(), FnfError> {
         let mut after = None;

@@ -9,6 +9,7 @@ mod executions;
 mod flow;
 mod flows;
 mod fnf;
+mod folders;
 mod functions;
 mod history;
 mod operations;

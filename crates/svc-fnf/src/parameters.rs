@@ -2,7 +2,7 @@
 //! so that what is missing is told first.
 
 use durastack_clock::Timestamp;
-use durastack_flow::is_name;
+use durastack_flow::{check_object, is_name};
 use durastack_wire::rpc::{BadParameter, Parameters};
 use std::ops::RangeInclusive;
 
@@ -76,19 +76,9 @@ pub(crate) fn number(
     }
 }
 
-/// The text of a JSON object; the text itself is kept.
+/// The text of a JSON object, which an execution will read; the text itself is kept.
 pub(crate) fn object(member: &'static str, text: &str) -> Result<(), BadParameter> {
-    /// Told apart from other JSON by its first character: the parser has seen that the rest is right.
-    fn is_object(text: &str) -> bool {
-        text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{')
-    }
-    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        Ok(_) if is_object(text) => Ok(()),
-        Ok(_) => Err(BadParameter::invalid(member, text, "it must be a JSON object")),
-        Err(error) => {
-            Err(BadParameter::invalid(member, text, format!("it must be a JSON object: {error}")))
-        }
-    }
+    check_object(text).map_err(|problem| BadParameter::invalid(member, text, problem))
 }
 
 /// `Error` and `Cause`.

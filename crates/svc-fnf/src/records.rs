@@ -83,7 +83,7 @@ pub(crate) fn read(key: &str, bytes: &[u8]) -> Result<Flow, BadRecord> {
         return Err(BadRecord::Newer { key: key.to_owned(), found });
     }
     let record: FlowRecord = serde_json::from_slice(bytes).map_err(unreadable)?;
-    let definition = Definition::parse(record.name, record.definition)
+    let definition = Definition::stored(record.name, record.definition)
         .map_err(|source| BadRecord::Definition { key: key.to_owned(), source })?;
     Ok(Flow {
         id: record.id,

@@ -174,7 +174,8 @@ impl Service {
     }
 
     async fn create(&self, name: &str, definition: &str) -> Answer {
-        let parameters = [("Name", name), ("Definition", definition), ("Type", "FDL")];
+        let given = [("Name", name), ("Definition", definition), ("Description", "")];
+        let parameters = [given[0], given[1], given[2], ("Type", "FDL")];
         self.call("CreateFlow", &parameters).await.succeeds()
     }
 

@@ -13,9 +13,7 @@ use durastack_flow::{
     FunctionTarget, Rejection, StartCall,
 };
 use durastack_names::ExecutionId;
-use durastack_runner::{
-    Contract, EnvironmentKey, FcIdentity, Function, Invocation, LogFormat, Outcome,
-};
+use durastack_runner::{Contract, FcIdentity, Function, Invocation, LogFormat, Outcome};
 use sha2::{Digest, Sha256};
 use std::{pin::Pin, sync::Arc};
 
@@ -64,7 +62,7 @@ impl Fnf {
             // Flows hold no environment while they wait.
             nested: false,
         };
-        let function = self.runnable(flow, &call.target, code);
+        let function = self.runnable(flow, &call.target, code).await?;
         Some(match self.runner.invoke(Arc::new(function), invocation).await.outcome {
             Outcome::Response(body) => {
                 end_of(FunctionAnswer::Result(&String::from_utf8_lossy(&body)))
@@ -83,7 +81,12 @@ impl Fnf {
     }
 
     /// The function as the runner wants it. What an ARN leaves open is the flow's own.
-    fn runnable(&self, flow: &Flow, target: &FunctionTarget, code: &Code) -> Function {
+    async fn runnable(
+        &self,
+        flow: &Flow,
+        target: &FunctionTarget,
+        code: &Code,
+    ) -> Option<Function> {
         let region = target.region.parse().unwrap_or_else(|_| flow.region.clone());
         let account = match target.account.as_str() {
             "" => flow.account.to_string(),
@@ -97,8 +100,8 @@ impl Fnf {
             qualifier: target.qualifier.clone().unwrap_or_else(|| "LATEST".to_owned()),
             initializer: None,
         };
-        Function {
-            key: EnvironmentKey(identity.to_string()),
+        Some(Function {
+            key: self.environment_key(&identity, &code.folder).await?,
             runtime: code.runtime.clone(),
             handler: code.handler.clone(),
             code: code.folder.clone(),
@@ -114,7 +117,7 @@ impl Fnf {
                 &target.function,
             ),
             contract: Contract::FunctionCompute(identity),
-        }
+        })
     }
 
     async fn start_flow(

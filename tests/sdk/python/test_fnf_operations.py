@@ -68,7 +68,7 @@ def test_create_twice(fnf, name):
     assert name in message
 
 
-@pytest.mark.parametrize("missing", ["Name", "Definition", "Type"])
+@pytest.mark.parametrize("missing", ["Name", "Definition", "Description", "Type"])
 def test_create_without(fnf, name, missing):
     parameters = {"Name": name, "Definition": flows.PASSES, "Description": "", "Type": "FDL"}
     del parameters[missing]

@@ -105,6 +105,23 @@ impl Dialect for Durable {
         }
     }
 
+    fn describe(execution: &Execution<Self>, timer: &TimerKey) -> String {
+        let (what, number) = match timer {
+            TimerKey::Wait(number) => ("wait", number),
+            TimerKey::Step(number) => ("next attempt of step", number),
+            TimerKey::Callback(number) => ("callback timeout of", number),
+            TimerKey::Heartbeat(number) => ("heartbeat timeout of", number),
+            TimerKey::Invocation => return "next invocation after a failed one".to_owned(),
+        };
+        match execution.work.operation(*number) {
+            // Names are the SDK's choice; ids are always there.
+            Some(Operation { head, .. }) => {
+                format!("{what} '{}'", head.name.as_deref().unwrap_or(&head.id))
+            }
+            None => what.to_owned(),
+        }
+    }
+
     fn child_ended(execution: &Execution<Self>, draft: &mut Draft<Self>, end: ChildEnd) {
         invocation::child_ended(execution, draft, end);
     }

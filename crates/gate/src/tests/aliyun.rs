@@ -149,6 +149,49 @@ fn what_is_not_signed_is_told_so() {
     check_refused(&gate, &request("GET", &many), 400, "InvalidArgument");
 }
 
+/// Some clients see an error only where `Code` begins with a capital letter.
+#[test]
+fn a_form_that_is_not_said_to_be_one_is_answered_as_alibabas_clients_read() {
+    let asked = form(request("POST", "/"), "Action=ListFlows&Version=2019-03-15&Signature=x");
+    let text = with(asked.clone(), "content-type", "text/plain");
+    let text = check_refused(&strict(), &text, 404, "NotFound");
+    let body: Value = serde_json::from_str(&text).unwrap();
+    let message = body["Message"].as_str().unwrap();
+    assert!(message.contains("AWS") && message.contains("Alibaba Cloud"), "{message}");
+    assert_eq!((&body["HostId"], &body["RequestId"]), (&"localhost:4566".into(), &"ID-1".into()));
+    let mut untold = asked;
+    untold.headers_mut().remove("content-type");
+    assert_eq!(fnf(admit(&off(), &untold).unwrap()).action, "ListFlows");
+    for (name, value) in [("x-amz-date", "20260102T000000Z"), ("authorization", "AWS4-HMAC")] {
+        let amazon = with(request("POST", "/"), name, value);
+        let response = admit(&strict(), &amazon).unwrap_err();
+        assert!(!response.headers().contains_key("x-acs-request-id"), "{name}");
+    }
+}
+
+#[test]
+fn a_region_that_can_be_none_is_refused_by_its_name() {
+    for region in ["bogus!", "hangzhou", "%00"] {
+        let request = request("GET", &format!("{UNSIGNED}&RegionId={region}"));
+        let text = check_refused(&off(), &request, 400, "InvalidArgument");
+        assert!(text.contains("RegionId"), "{text}");
+    }
+}
+
+#[test]
+fn a_method_other_than_get_and_post_does_nothing() {
+    let case = recorded("v1-node-get-deleteflow");
+    for method in ["OPTIONS", "HEAD", "PUT", "DELETE", "PATCH", "TRACE"] {
+        let mut request = case.request.clone();
+        *request.method_mut() = method.parse().unwrap();
+        for auth in [Auth::Strict, Auth::Off] {
+            let gate = case.gate(Settings { auth, ..Settings::default() });
+            let text = check_refused(&gate, &request, 400, "UnsupportedHTTPMethod");
+            assert!(text.contains("This http method is not supported."), "{text}");
+        }
+    }
+}
+
 #[test]
 fn a_page_of_another_site_is_refused_even_with_a_good_signature() {
     for id in ["v1-tea-get-minimal", "v1-node-post-all-in-body"] {

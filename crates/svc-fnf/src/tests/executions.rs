@@ -21,6 +21,35 @@ async fn a_start_answers_before_anything_has_happened() {
 }
 
 #[tokio::test]
+async fn an_input_that_no_execution_could_read_begins_none() {
+    let service = Service::start().await;
+    service.create("order", GREET).await;
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(500), "]".repeat(500));
+    for input in [r#"{"n":1e400}"#, "[]", "{", &deep] {
+        let start = [("FlowName", "order"), ("ExecutionName", "one"), ("Input", input)];
+        service.call("StartExecution", &start).await.fails(400, "InvalidArgument");
+    }
+    service.about("DescribeExecution", "order", "one").await.fails(404, "ExecutionNotExists");
+}
+
+#[tokio::test]
+async fn a_flow_has_a_description_which_may_be_empty() {
+    let service = Service::start().await;
+    let given = [("Name", "order"), ("Definition", GREET), ("Type", "FDL")];
+    let refused = service.call("CreateFlow", &given).await;
+    refused.fails(400, "MissingRequiredParams");
+    assert_eq!(refused.text("Message"), "The HTTP query 'Description' must be specified.");
+    assert_eq!(service.create("order", GREET).await.text("Description"), "");
+}
+
+#[tokio::test]
+async fn the_clock_says_what_is_waited_for() {
+    let service = Service::with_order().await;
+    let next = service.clockwork.next().await.unwrap().unwrap();
+    assert_eq!((next.dialect, &*next.name, &*next.purpose), ("flow", "one", "wait 'rest'"));
+}
+
+#[tokio::test]
 async fn a_name_means_what_runs_and_is_never_free_again() {
     let service = Service::with_order().await;
     let again = service.begin("wait", "one", r#"{"other":1}"#).await;

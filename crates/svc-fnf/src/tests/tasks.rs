@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::{Made, Reply};
+use durastack_runner::FcIdentity;
 use serde_json::json;
+use std::time::Duration;
 
 const CALL: &str = "version: v1\ntype: flow\nsteps:\n  - type: task\n    name: call\n    resourceArn: acs:fc:::services/any.prod/functions/f\n";
 const ASK: &str = "version: v1\ntype: flow\nsteps:\n  - type: task\n    name: ask\n    resourceArn: acs:fc:::functions/f/LATEST\n    pattern: waitForCallback\n    inputMappings:\n      - {target: token, source: $context.task.token}\n";
@@ -21,7 +23,7 @@ async fn asked() -> (Service, String) {
     let service = Service::with_functions(replies(&[result("{}")])).await;
     service.create("ask", ASK).await;
     service.begin("ask", "one", "{}").await;
-    service.clockwork.advance(std::time::Duration::ZERO).await.unwrap();
+    service.clockwork.advance(Duration::ZERO).await.unwrap();
     let history = service.history("ask", "one").await;
     assert_eq!(history.last().unwrap().0, "TaskSubmitted");
     let token = history[2].1["input"]["token"].as_str().unwrap().to_owned();
@@ -139,4 +141,25 @@ async fn a_flow_waits_for_another_one() {
     service.ended("parent", "two").await;
     let (_, detail) = service.history("parent", "two").await.pop().unwrap();
     assert_eq!(detail["error"], "fnf.ExecutionAlreadyExists");
+}
+
+#[tokio::test]
+async fn code_that_is_edited_gets_environments_of_its_own() {
+    let service = Service::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let identity = |name: &str| FcIdentity {
+        account: "1".to_owned(),
+        region: "cn-hangzhou".parse().unwrap(),
+        service: None,
+        name: name.to_owned(),
+        qualifier: "LATEST".to_owned(),
+        initializer: None,
+    };
+    let key = async |name| service.fnf.environment_key(&identity(name), folder.path()).await;
+    let first = key("f").await.unwrap();
+    assert_eq!(key("f").await.as_ref(), Some(&first));
+    assert_ne!(key("g").await.as_ref(), Some(&first));
+    std::fs::write(folder.path().join("index.py"), "1").unwrap();
+    service.clock.turn(Duration::from_secs(1));
+    assert_ne!(key("f").await.unwrap(), first);
 }
