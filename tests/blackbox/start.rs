@@ -40,10 +40,9 @@ fn one_folder_has_one_process() {
 fn a_port_that_is_taken_is_named_with_the_way_out() {
     let folder = tempfile::tempdir().unwrap();
     let first = Server::start(&folder.path().join("one"), &[]);
+    let data = folder.path().join("two");
     let mut second = durastack();
-    second
-        .args(["start", "--port", &first.port().to_string(), "--data"])
-        .arg(folder.path().join("two"));
+    second.args(["start", "--port", &first.port().to_string(), "--data"]).arg(&data);
     let refused = output(second);
     assert!(!refused.status.success());
     let text = String::from_utf8(refused.stderr).unwrap();
@@ -51,6 +50,7 @@ fn a_port_that_is_taken_is_named_with_the_way_out() {
         text.contains(&format!("port {} is in use", first.port())) && text.contains("--port"),
         "{text}"
     );
+    assert!(!data.exists(), "a refused start leaves a folder behind");
 }
 
 #[test]

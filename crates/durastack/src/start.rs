@@ -53,6 +53,9 @@ pub(crate) fn run(flags: Flags) -> Result<()> {
 }
 
 async fn serve(options: Options) -> Result<()> {
+    // Before anything is made: who is refused the port leaves no folder behind.
+    let listener = listen(SocketAddr::new(options.host, options.port)).await?;
+    let address = listener.local_addr().context("failed to learn the port")?;
     let temporary = match &options.data {
         Some(_) => None,
         None => Some(tempfile::tempdir().context("failed to create a temporary folder")?),
@@ -70,8 +73,6 @@ async fn serve(options: Options) -> Result<()> {
     let bytes: Arc<dyn Store> = store.clone();
     let clock = Clock::system(stored_offset(&*bytes).await?);
     let keys = Arc::new(Keyring::new(secret, options.keys.clone()));
-    let listener = listen(SocketAddr::new(options.host, options.port)).await?;
-    let address = listener.local_addr().context("failed to learn the port")?;
     let settings = GateSettings {
         auth: options.auth,
         allowed_hosts: options.allowed_hosts.clone(),
