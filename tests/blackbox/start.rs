@@ -2,7 +2,7 @@
 
 use crate::process::{Server, durastack, output};
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
 
 #[test]
 fn the_ready_file_says_where_and_as_whom() {
@@ -18,6 +18,20 @@ fn the_ready_file_says_where_and_as_whom() {
         assert_eq!(status, 200, "{path}");
         assert!(body.contains("running"), "{path}: {body}");
     }
+}
+
+#[test]
+fn in_json_standard_output_is_what_the_ready_file_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, ready) = (folder.path().join("out"), folder.path().join("ready"));
+    let mut command = durastack();
+    command.args(["start", "--port", "0", "--ephemeral", "--log-format", "json"]);
+    command.arg("--ready-file").arg(&ready).current_dir(folder.path());
+    command.stdout(File::create(&out).unwrap());
+    let server = Server::spawn(command, &out);
+    assert_eq!(server.call("GET", "/_durastack/health", "", "").0, 200);
+    assert_eq!(fs::read(&out).unwrap(), fs::read(&ready).unwrap());
+    assert_eq!(fs::read_to_string(&out).unwrap().lines().count(), 1);
 }
 
 #[test]

@@ -232,6 +232,7 @@ fn reachable(address: SocketAddr) -> std::net::IpAddr {
     }
 }
 
+/// Says where durastack serves: in the ready file, and on standard output.
 fn announce(
     options: &Options,
     folder: &Path,
@@ -244,20 +245,22 @@ fn announce(
         ip => SocketAddr::new(ip, 0).to_string().trim_end_matches(":0").to_owned(),
     };
     let endpoint = format!("http://{host}:{}", address.port());
+    let mut ready = json!({
+        "endpoint": endpoint,
+        "port": address.port(),
+        "pid": std::process::id(),
+        "access_key_id": "test",
+        "secret_access_key": "test",
+        "data": folder,
+        "version": env!("CARGO_PKG_VERSION"),
+    })
+    .to_string();
+    ready.push('\n');
     if let Some(path) = &options.ready_file {
-        let ready = json!({
-            "endpoint": endpoint,
-            "port": address.port(),
-            "pid": std::process::id(),
-            "access_key_id": "test",
-            "secret_access_key": "test",
-            "data": folder,
-            "version": env!("CARGO_PKG_VERSION"),
-        });
-        write_whole(path, &format!("{ready}\n"))?;
+        write_whole(path, &ready)?;
     }
     match options.log_format {
-        LogFormat::Json => tracing::info!(endpoint, data = %folder.display(), "ready"),
+        LogFormat::Json => console::print(&ready)?,
         LogFormat::Text => console::print(&banner::text(&banner::Facts {
             endpoint: &endpoint,
             auth: options.auth,
