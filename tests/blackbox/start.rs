@@ -35,6 +35,29 @@ fn in_json_standard_output_is_what_the_ready_file_says() {
 }
 
 #[test]
+fn who_can_call_from_afar_is_said() {
+    let started = |host: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let [out, err, ready] = ["out", "err", "ready"].map(|name| folder.path().join(name));
+        let mut command = durastack();
+        command.args(["start", "--port", "0", "--ephemeral", "--host", host]);
+        command.arg("--ready-file").arg(&ready).current_dir(folder.path());
+        command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+        let mut server = Server::spawn(command, &ready);
+        server.signal("TERM");
+        assert!(server.ended().success());
+        (fs::read_to_string(out).unwrap(), fs::read_to_string(err).unwrap())
+    };
+    let (out, err) = started("0.0.0.0");
+    assert!(out.contains("open to   everybody who can reach this machine"), "{out}");
+    assert!(out.contains("the keys are public"), "{out}");
+    assert!(err.contains("WARN") && err.contains("everybody who can reach this machine"), "{err}");
+    let (out, err) = started("127.0.0.1");
+    assert!(!out.contains("open to"), "{out}");
+    assert_eq!(err, "");
+}
+
+#[test]
 fn one_folder_has_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");

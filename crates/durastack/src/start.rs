@@ -232,6 +232,15 @@ fn reachable(address: SocketAddr) -> std::net::IpAddr {
     }
 }
 
+/// Who besides this machine's own programs can reach an address; `None` on loopback.
+fn open_to(address: SocketAddr) -> Option<String> {
+    match address.ip().to_canonical() {
+        ip if ip.is_loopback() => None,
+        ip if ip.is_unspecified() => Some("everybody who can reach this machine".to_owned()),
+        ip => Some(format!("everybody who can reach {ip}")),
+    }
+}
+
 /// Says where durastack serves: in the ready file, and on standard output.
 fn announce(
     options: &Options,
@@ -259,11 +268,13 @@ fn announce(
     if let Some(path) = &options.ready_file {
         write_whole(path, &ready)?;
     }
+    let open_to = open_to(address);
     match options.log_format {
         LogFormat::Json => console::print(&ready)?,
         LogFormat::Text => console::print(&banner::text(&banner::Facts {
             endpoint: &endpoint,
             auth: options.auth,
+            open_to: open_to.as_deref(),
             clock,
             data: options.data.is_some().then_some(folder),
             port: address.port(),
@@ -272,6 +283,9 @@ fn announce(
     }
     if options.auth == Auth::Off {
         tracing::warn!("signatures are not verified");
+    }
+    if let Some(who) = open_to {
+        tracing::warn!("{who} can call durastack, whose keys are public");
     }
     Ok(())
 }
