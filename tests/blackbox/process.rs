@@ -51,10 +51,16 @@ impl Server {
     pub(crate) fn run(mut command: Command, ready_file: &Path) -> Self {
         fs::remove_file(ready_file).ok();
         command.arg("--ready-file").arg(ready_file);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
-        let ready = wait_for("the ready file", || {
+        command.stdout(Stdio::null()).stderr(Stdio::inherit());
+        Self::spawn(command, ready_file)
+    }
+
+    /// Runs a `durastack start` until the file `told` holds the object that says where it serves.
+    pub(crate) fn spawn(mut command: Command, told: &Path) -> Self {
+        let mut child = command.spawn().unwrap();
+        let ready = wait_for("word of where it serves", || {
             assert!(child.try_wait().unwrap().is_none(), "durastack ended before it served");
-            serde_json::from_slice(&fs::read(ready_file).ok()?).ok()
+            serde_json::from_slice(&fs::read(told).ok()?).ok()
         });
         Self { child, ready }
     }

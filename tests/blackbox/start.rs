@@ -2,7 +2,7 @@
 
 use crate::process::{Server, durastack, output};
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
 
 #[test]
 fn the_ready_file_says_where_and_as_whom() {
@@ -18,6 +18,43 @@ fn the_ready_file_says_where_and_as_whom() {
         assert_eq!(status, 200, "{path}");
         assert!(body.contains("running"), "{path}: {body}");
     }
+}
+
+#[test]
+fn in_json_standard_output_is_what_the_ready_file_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, ready) = (folder.path().join("out"), folder.path().join("ready"));
+    let mut command = durastack();
+    command.args(["start", "--port", "0", "--ephemeral", "--log-format", "json"]);
+    command.arg("--ready-file").arg(&ready).current_dir(folder.path());
+    command.stdout(File::create(&out).unwrap());
+    let server = Server::spawn(command, &out);
+    assert_eq!(server.call("GET", "/_durastack/health", "", "").0, 200);
+    assert_eq!(fs::read(&out).unwrap(), fs::read(&ready).unwrap());
+    assert_eq!(fs::read_to_string(&out).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn who_can_call_from_afar_is_said() {
+    let started = |host: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let [out, err, ready] = ["out", "err", "ready"].map(|name| folder.path().join(name));
+        let mut command = durastack();
+        command.args(["start", "--port", "0", "--ephemeral", "--host", host]);
+        command.arg("--ready-file").arg(&ready).current_dir(folder.path());
+        command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+        let mut server = Server::spawn(command, &ready);
+        server.signal("TERM");
+        assert!(server.ended().success());
+        (fs::read_to_string(out).unwrap(), fs::read_to_string(err).unwrap())
+    };
+    let (out, err) = started("0.0.0.0");
+    assert!(out.contains("open to   everybody who can reach this machine"), "{out}");
+    assert!(out.contains("the keys are public"), "{out}");
+    assert!(err.contains("WARN") && err.contains("everybody who can reach this machine"), "{err}");
+    let (out, err) = started("127.0.0.1");
+    assert!(!out.contains("open to"), "{out}");
+    assert_eq!(err, "");
 }
 
 #[test]
@@ -40,10 +77,9 @@ fn one_folder_has_one_process() {
 fn a_port_that_is_taken_is_named_with_the_way_out() {
     let folder = tempfile::tempdir().unwrap();
     let first = Server::start(&folder.path().join("one"), &[]);
+    let data = folder.path().join("two");
     let mut second = durastack();
-    second
-        .args(["start", "--port", &first.port().to_string(), "--data"])
-        .arg(folder.path().join("two"));
+    second.args(["start", "--port", &first.port().to_string(), "--data"]).arg(&data);
     let refused = output(second);
     assert!(!refused.status.success());
     let text = String::from_utf8(refused.stderr).unwrap();
@@ -51,6 +87,7 @@ fn a_port_that_is_taken_is_named_with_the_way_out() {
         text.contains(&format!("port {} is in use", first.port())) && text.contains("--port"),
         "{text}"
     );
+    assert!(!data.exists(), "a refused start leaves a folder behind");
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn check_execution_updates(updates: &[Update]) -> Result<(), Rejection> {
 
 /// An execution that outgrows the service fails, and its handler is given no further token.
 ///
-/// `Differs:` the service's texts are not published; these are ours.
+/// Differs: the service's texts are not published; these are ours.
 fn enforce_quotas(batch: &Batch<'_>, draft: &mut Draft<Durable>) {
     let work = &batch.execution.work;
     let operations = work.operations().len() as u64 + batch.opened;

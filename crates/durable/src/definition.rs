@@ -31,7 +31,7 @@ pub struct Definition {
 
 /// How failed invocations of the handler are repeated.
 ///
-/// `Differs:` the service's schedule is not published; these numbers are ours, and configurable.
+/// Differs: the service's schedule is not published; these numbers are ours, and configurable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
     /// How many failures of the runtime itself (`Runtime.*`, `Sandbox.*` but not timeouts, `Extension.*`) are

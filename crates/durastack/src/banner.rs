@@ -8,6 +8,8 @@ use std::{fmt::Write, io::IsTerminal, path::Path, time::Duration};
 pub(crate) struct Facts<'a> {
     pub(crate) endpoint: &'a str,
     pub(crate) auth: Auth,
+    /// Who besides this machine's own programs can call; `None` on loopback.
+    pub(crate) open_to: Option<&'a str>,
     pub(crate) clock: &'a Clock,
     /// `None` for a temporary folder.
     pub(crate) data: Option<&'a Path>,
@@ -37,6 +39,9 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
     line("serves", "AWS Lambda with durable functions, AWS STS");
     line("", "Alibaba Cloud Serverless Workflow");
     line("keys", keys);
+    if let Some(who) = facts.open_to {
+        line("open to", &format!("{who}; the keys are public"));
+    }
     line("clock", &clock(facts.clock));
     line("data", &data);
     if facts.resumed > 0 {

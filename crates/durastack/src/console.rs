@@ -10,8 +10,9 @@ use std::{
     io::{BufWriter, IsTerminal, Write},
     path::PathBuf,
     sync::{
+        Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
     time::Duration,
@@ -59,7 +60,27 @@ const FLUSH_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct FunctionLogs {
     lines: SyncSender<Message>,
-    lost: AtomicU64,
+    lost: Arc<Lost>,
+}
+
+/// How many lines were lost since the writer last had nothing to do. Told twice, however many they are: at the first,
+/// and with their number once the writer has caught up.
+#[derive(Debug, Default)]
+struct Lost(AtomicU64);
+
+impl Lost {
+    fn one_more(&self) {
+        if self.0.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!("functions print faster than their lines can be written; some are lost");
+        }
+    }
+
+    fn caught_up(&self) {
+        let lost = self.0.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            tracing::warn!(lost, "the lines of functions are written again; some were lost");
+        }
+    }
 }
 
 /// What the writing thread is told.
@@ -91,12 +112,18 @@ impl FunctionLogs {
         fs::create_dir_all(&folder)
             .with_context(|| format!("failed to create {}", folder.display()))?;
         let (sender, receiver) = sync_channel(LINES_WAITING_MAX);
-        let writer =
-            Writer { folder, show, colour: std::io::stdout().is_terminal(), files: HashMap::new() };
+        let lost = Arc::<Lost>::default();
+        let writer = Writer {
+            folder,
+            show,
+            colour: std::io::stdout().is_terminal(),
+            files: HashMap::new(),
+            lost: Arc::clone(&lost),
+        };
         let thread = std::thread::Builder::new().name("function-logs".to_owned());
         let thread =
             thread.spawn(move || writer.run(&receiver)).context("failed to start a thread")?;
-        Ok((Self { lines: sender, lost: AtomicU64::new(0) }, thread))
+        Ok((Self { lines: sender, lost }, thread))
     }
 
     /// Nothing more will come; what has come is written. Blocks while the thread is behind.
@@ -120,14 +147,9 @@ impl Logs for FunctionLogs {
             },
             text: String::from_utf8_lossy(line.text).into_owned(),
         };
-        if self.lines.try_send(Message::Line(Box::new(owned))).is_err() {
-            let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
-            if lost.is_power_of_two() {
-                tracing::warn!(
-                    lost,
-                    "functions print faster than their lines can be written; some are lost"
-                );
-            }
+        let sent = self.lines.try_send(Message::Line(Box::new(owned)));
+        if matches!(sent, Err(TrySendError::Full(_))) {
+            self.lost.one_more();
         }
     }
 }
@@ -137,6 +159,7 @@ struct Writer {
     show: bool,
     colour: bool,
     files: HashMap<String, BufWriter<File>>,
+    lost: Arc<Lost>,
 }
 
 impl Writer {
@@ -151,16 +174,18 @@ impl Writer {
                         tracing::warn!(%error, function = line.function, "failed to write a function's log");
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => self.flush(),
-                Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => return self.flush(),
+                Err(RecvTimeoutError::Timeout) => self.rest(),
+                Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => return self.rest(),
             }
         }
     }
 
-    fn flush(&mut self) {
+    /// All that came is written.
+    fn rest(&mut self) {
         for file in self.files.values_mut() {
             file.flush().ok();
         }
+        self.lost.caught_up();
     }
 
     fn shown(&self, line: &Line) -> String {
@@ -191,5 +216,55 @@ impl Writer {
             fs::rename(&path, path.with_extension("1.jsonl"))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use durastack_clock::Timestamp;
+
+    #[test]
+    fn lost_lines_are_told_at_the_first_and_in_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = folder.path().join("told");
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(File::create(&told).unwrap())
+            .finish();
+        let lost = Arc::<Lost>::default();
+        let (lines, receiver) = sync_channel(2);
+        let logs = FunctionLogs { lines, lost: Arc::clone(&lost) };
+        let writer = Writer {
+            folder: folder.path().to_owned(),
+            show: false,
+            colour: false,
+            files: HashMap::new(),
+            lost,
+        };
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..100 {
+                logs.line(LogLine {
+                    at: Timestamp::from_millis(0),
+                    function: "loud",
+                    version: "$LATEST",
+                    group: "group",
+                    stream: "stream",
+                    request_id: None,
+                    execution_arn: None,
+                    kind: LineKind::Application,
+                    text: b"again",
+                });
+            }
+            drop(logs);
+            writer.run(&receiver);
+        });
+        let told = fs::read_to_string(told).unwrap();
+        let told: Vec<_> = told.lines().collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].ends_with("some are lost"), "{told:?}");
+        assert!(told[1].ends_with("lost=98"), "{told:?}");
+        let kept = fs::read_to_string(folder.path().join("loud.jsonl")).unwrap();
+        assert_eq!(kept.lines().count(), 2);
     }
 }

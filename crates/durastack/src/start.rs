@@ -53,6 +53,9 @@ pub(crate) fn run(flags: Flags) -> Result<()> {
 }
 
 async fn serve(options: Options) -> Result<()> {
+    // Before anything is made: who is refused the port leaves no folder behind.
+    let listener = listen(SocketAddr::new(options.host, options.port)).await?;
+    let address = listener.local_addr().context("failed to learn the port")?;
     let temporary = match &options.data {
         Some(_) => None,
         None => Some(tempfile::tempdir().context("failed to create a temporary folder")?),
@@ -70,8 +73,6 @@ async fn serve(options: Options) -> Result<()> {
     let bytes: Arc<dyn Store> = store.clone();
     let clock = Clock::system(stored_offset(&*bytes).await?);
     let keys = Arc::new(Keyring::new(secret, options.keys.clone()));
-    let listener = listen(SocketAddr::new(options.host, options.port)).await?;
-    let address = listener.local_addr().context("failed to learn the port")?;
     let settings = GateSettings {
         auth: options.auth,
         allowed_hosts: options.allowed_hosts.clone(),
@@ -231,6 +232,16 @@ fn reachable(address: SocketAddr) -> std::net::IpAddr {
     }
 }
 
+/// Who besides this machine's own programs can reach an address; `None` on loopback.
+fn open_to(address: SocketAddr) -> Option<String> {
+    match address.ip().to_canonical() {
+        ip if ip.is_loopback() => None,
+        ip if ip.is_unspecified() => Some("everybody who can reach this machine".to_owned()),
+        ip => Some(format!("everybody who can reach {ip}")),
+    }
+}
+
+/// Says where durastack serves: in the ready file, and on standard output.
 fn announce(
     options: &Options,
     folder: &Path,
@@ -243,23 +254,27 @@ fn announce(
         ip => SocketAddr::new(ip, 0).to_string().trim_end_matches(":0").to_owned(),
     };
     let endpoint = format!("http://{host}:{}", address.port());
+    let mut ready = json!({
+        "endpoint": endpoint,
+        "port": address.port(),
+        "pid": std::process::id(),
+        "access_key_id": "test",
+        "secret_access_key": "test",
+        "data": folder,
+        "version": env!("CARGO_PKG_VERSION"),
+    })
+    .to_string();
+    ready.push('\n');
     if let Some(path) = &options.ready_file {
-        let ready = json!({
-            "endpoint": endpoint,
-            "port": address.port(),
-            "pid": std::process::id(),
-            "access_key_id": "test",
-            "secret_access_key": "test",
-            "data": folder,
-            "version": env!("CARGO_PKG_VERSION"),
-        });
-        write_whole(path, &format!("{ready}\n"))?;
+        write_whole(path, &ready)?;
     }
+    let open_to = open_to(address);
     match options.log_format {
-        LogFormat::Json => tracing::info!(endpoint, data = %folder.display(), "ready"),
+        LogFormat::Json => console::print(&ready)?,
         LogFormat::Text => console::print(&banner::text(&banner::Facts {
             endpoint: &endpoint,
             auth: options.auth,
+            open_to: open_to.as_deref(),
             clock,
             data: options.data.is_some().then_some(folder),
             port: address.port(),
@@ -268,6 +283,9 @@ fn announce(
     }
     if options.auth == Auth::Off {
         tracing::warn!("signatures are not verified");
+    }
+    if let Some(who) = open_to {
+        tracing::warn!("{who} can call durastack, whose keys are public");
     }
     Ok(())
 }

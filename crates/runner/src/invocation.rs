@@ -270,7 +270,7 @@ impl Way {
             environment.tap.platform(&line);
         }
         if let Some(found) = interpreter.as_ref().filter(|i| !i.suits(&language)) {
-            self.warn(environment, found);
+            self.warn(found);
         }
         if language == Language::Provided
             && let Some(words) = bootstrap::provided_fault(&self.function.code)
@@ -374,19 +374,19 @@ impl Way {
         }
     }
 
-    /// Says once per function that its interpreter has another version than its runtime names.
-    fn warn(&self, environment: &Environment, found: &Interpreter) {
+    /// Says once per function that its interpreter has another version than its runtime names: in durastack's own log
+    /// alone, since the console shows the function's lines as well.
+    fn warn(&self, found: &Interpreter) {
         let name = format!("{} {}", self.function.contract, self.function.runtime);
         let new = self.shared.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
         if new {
-            let text = format!(
-                "durastack: {} is configured, version {} at {} is used",
+            tracing::warn!(
+                function = %self.function.contract,
+                "{} is configured, version {} at {} is used",
                 self.function.runtime,
                 found.version,
                 found.program.display()
             );
-            tracing::warn!(function = %self.function.contract, "{text}");
-            environment.tap.platform(&text);
         }
     }
 

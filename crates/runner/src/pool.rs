@@ -126,6 +126,8 @@ impl Pool {
                 drop(state);
                 send(waiter.grant, Grant::Warm(Box::new(environment)));
             }
+            // Differs: the real service freezes an idle environment; this one's process runs on, and so do threads that an
+            // invocation left behind.
             None => state.idle.push_back(Idle { environment, since: Stopwatch::start() }),
         }
         None

@@ -290,6 +290,8 @@ async fn start_execution(
     if asynchronous {
         return Ok(answer(StatusCode::ACCEPTED, Bytes::new(), version, &[arn_header]));
     }
+    // Differs: the real service waits for at most 15 minutes; this waits as long as the client does, who may turn the
+    // clock meanwhile.
     let outcome =
         unless_gone(call, lambda.driver.ended(started)).await?.map_err(DurableError::from)?;
     let text = match outcome.payload() {

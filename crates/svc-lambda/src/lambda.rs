@@ -259,7 +259,7 @@ impl Lambda {
 
 /// Refuses an unqualified invoke of a durable function.
 ///
-/// `Differs:` the service's text is not published; this one is ours.
+/// Differs: the service's text is not published; this one is ours.
 pub(crate) const UNQUALIFIED: &str = "You cannot invoke a durable function using an unqualified ARN. \
     Use a version number, an alias, or $LATEST.";
 

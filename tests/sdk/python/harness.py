@@ -150,15 +150,15 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(timeout=PATIENCE_SECONDS)
 
-    def stop(self):
+    def stop(self, by=signal.SIGTERM):
         """Asks politely; returns the exit status."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(by)
         try:
             return self.process.wait(timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill9()
-            raise AssertionError("durastack did not end on SIGTERM") from None
+            raise AssertionError(f"durastack did not end on {by.name}") from None
 
     def restart(self):
         if self.process.poll() is None:
