@@ -7,15 +7,19 @@
 mod bare;
 mod client;
 mod figures;
+mod flow_load;
 mod function;
 mod http_load;
 mod invokes;
 mod life;
 mod listing;
 mod plan;
+mod rpc;
 mod server;
+mod signatures;
 mod store_load;
 mod stored;
+mod throttle_load;
 
 use anyhow::{Context, Result};
 use figures::Row;
@@ -73,6 +77,9 @@ async fn measure(plan: &Plan, folder: &Path, rows: &Rows) {
     section(plan, rows, "starts", life::empty(plan, folder)).await;
     section(plan, rows, "GetFunction", http_load::get_function(plan, folder)).await;
     section(plan, rows, "durable checkpoints", http_load::durable(plan, folder)).await;
+    section(plan, rows, "flow executions", flow_load::executions(plan, folder)).await;
+    section(plan, rows, "signatures", signatures::verifications(plan)).await;
+    section(plan, rows, "throttle checks", throttle_load::checks(plan)).await;
     section(plan, rows, "invokes", invokes::plain(plan, folder, &python)).await;
     section(plan, rows, "stored executions", listing::stored(plan, folder)).await;
     section(plan, rows, "durable SDK", invokes::durable(plan, folder, &python)).await;
