@@ -1,8 +1,9 @@
 //! How fast durastack is, as ratios to baselines of the same run.
 //!
 //! `make bench`, or `cargo build --release -p durastack && cargo run --release -p durastack-bench [-- --quick]`: about
-//! three minutes, or forty seconds. It starts the release binary on loopback with temporary folders below `target`, so
-//! that the disk is that of the checkout. Python is `$VIRTUAL_ENV`, `.venv` of the working directory, or `PATH`.
+//! three minutes, or forty seconds. `--only PART`, behind it, measures only what has PART in its name. It starts the
+//! release binary on loopback with temporary folders below `target`, so that the disk is that of the checkout. Python is
+//! `$VIRTUAL_ENV`, `.venv` of the working directory, or `PATH`.
 
 mod bare;
 mod client;
@@ -92,6 +93,9 @@ async fn section(
     what: &str,
     measured: impl Future<Output = Result<Vec<Row>>>,
 ) {
+    if !what.contains(&plan.only) {
+        return;
+    }
     let measured = match tokio::time::timeout(plan.section_limit, measured).await {
         Ok(Ok(measured)) => measured,
         Ok(Err(error)) => vec![Row::absent(what, &format!("failed: {error:#}"))],
