@@ -1,21 +1,26 @@
 //! How fast durastack is, as ratios to baselines of the same run.
 //!
 //! `make bench`, or `cargo build --release -p durastack && cargo run --release -p durastack-bench [-- --quick]`: about
-//! three minutes, or forty seconds. It starts the release binary on loopback with temporary folders below `target`, so
-//! that the disk is that of the checkout. Python is `$VIRTUAL_ENV`, `.venv` of the working directory, or `PATH`.
+//! three minutes, or forty seconds. `--only PART`, behind it, measures only what has PART in its name. It starts the
+//! release binary on loopback with temporary folders below `target`, so that the disk is that of the checkout. Python is
+//! `$VIRTUAL_ENV`, `.venv` of the working directory, or `PATH`.
 
 mod bare;
 mod client;
 mod figures;
+mod flow_load;
 mod function;
 mod http_load;
 mod invokes;
 mod life;
 mod listing;
 mod plan;
+mod rpc;
 mod server;
+mod signatures;
 mod store_load;
 mod stored;
+mod throttle_load;
 
 use anyhow::{Context, Result};
 use figures::Row;
@@ -73,6 +78,9 @@ async fn measure(plan: &Plan, folder: &Path, rows: &Rows) {
     section(plan, rows, "starts", life::empty(plan, folder)).await;
     section(plan, rows, "GetFunction", http_load::get_function(plan, folder)).await;
     section(plan, rows, "durable checkpoints", http_load::durable(plan, folder)).await;
+    section(plan, rows, "flow executions", flow_load::executions(plan, folder)).await;
+    section(plan, rows, "signatures", signatures::verifications(plan)).await;
+    section(plan, rows, "throttle checks", throttle_load::checks(plan)).await;
     section(plan, rows, "invokes", invokes::plain(plan, folder, &python)).await;
     section(plan, rows, "stored executions", listing::stored(plan, folder)).await;
     section(plan, rows, "durable SDK", invokes::durable(plan, folder, &python)).await;
@@ -85,6 +93,9 @@ async fn section(
     what: &str,
     measured: impl Future<Output = Result<Vec<Row>>>,
 ) {
+    if !what.contains(&plan.only) {
+        return;
+    }
     let measured = match tokio::time::timeout(plan.section_limit, measured).await {
         Ok(Ok(measured)) => measured,
         Ok(Err(error)) => vec![Row::absent(what, &format!("failed: {error:#}"))],

@@ -12,6 +12,8 @@ use tokio::process::Command;
 /// How much is measured.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// Only the parts whose names contain this are measured.
+    pub(crate) only: String,
     /// After that everything ends.
     pub(crate) limit: Duration,
     /// After that a part of it is given up.
@@ -36,7 +38,22 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
-        let full = Self {
+        let mut next = arguments.next();
+        let quick = next.as_deref() == Some("--quick");
+        if quick {
+            next = arguments.next();
+        }
+        let plan = if quick { Self::quick() } else { Self::full() };
+        match (next.as_deref(), arguments.next()) {
+            (None, _) => Ok(plan),
+            (Some("--only"), Some(only)) => Ok(Self { only, ..plan }),
+            (Some(other), _) => bail!("unknown argument '{other}'; there are --quick, --only PART"),
+        }
+    }
+
+    fn full() -> Self {
+        Self {
+            only: String::new(),
             limit: Duration::from_secs(300),
             section_limit: Duration::from_secs(90),
             starts: 20,
@@ -49,24 +66,23 @@ impl Plan {
             stored: 100_000,
             rows: 1_000_000,
             pages: 400,
-        };
-        match arguments.next().as_deref() {
-            None => Ok(full),
-            Some("--quick") => Ok(Self {
-                limit: Duration::from_secs(120),
-                section_limit: Duration::from_secs(30),
-                starts: 10,
-                stored_starts: 3,
-                rounds: 2,
-                round: Duration::from_millis(600),
-                singles: 150,
-                short_executions: 20,
-                long_executions: 1,
-                rows: 100_000,
-                pages: 150,
-                ..full
-            }),
-            Some(other) => bail!("unknown argument '{other}'; there is --quick"),
+        }
+    }
+
+    fn quick() -> Self {
+        Self {
+            limit: Duration::from_secs(120),
+            section_limit: Duration::from_secs(30),
+            starts: 10,
+            stored_starts: 3,
+            rounds: 2,
+            round: Duration::from_millis(600),
+            singles: 150,
+            short_executions: 20,
+            long_executions: 1,
+            rows: 100_000,
+            pages: 150,
+            ..Self::full()
         }
     }
 }

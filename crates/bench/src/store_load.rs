@@ -14,10 +14,10 @@ const RECORD_BYTES: usize = 300;
 /// What one checkpoint appends to the raw file: its records, and little for their frames.
 pub(crate) const RAW_BYTES: usize = 2 * RECORD_BYTES + 32;
 
-type Step = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+pub(crate) type Step = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// Runs closed loops for a round. `step` is given the client and the number of its step.
-async fn clients(
+pub(crate) async fn clients(
     count: u64,
     round: Duration,
     rounds: &mut Rounds,
@@ -58,16 +58,7 @@ pub(crate) async fn measure(
     let store = Arc::new(Sqlite::open(&folder.join("store"), Entropy::secret())?);
     let (mut appends, mut checkpoints) = (Rounds::default(), Rounds::default());
     for seed in 0..rounds {
-        let (queue, bytes) = (raw.clone(), Bytes::from(vec![7; RAW_BYTES]));
-        let append = move |_, _| -> Step {
-            let (queue, bytes) = (queue.clone(), bytes.clone());
-            Box::pin(async move {
-                let (answer, done) = oneshot::channel();
-                queue.send((bytes, answer)).map_err(|_| anyhow!("the raw writer has ended"))?;
-                Ok(done.await?)
-            })
-        };
-        clients(count, round, &mut appends, append).await?;
+        clients(count, round, &mut appends, appender(&raw, RAW_BYTES)).await?;
         let writer = Arc::clone(&store);
         let step = move |client, number| -> Step {
             let commit = writer.commit(checkpoint(seed, client, number));
@@ -79,10 +70,10 @@ pub(crate) async fn measure(
     Ok((appends, checkpoints))
 }
 
-type Queue = mpsc::UnboundedSender<(Bytes, oneshot::Sender<()>)>;
+pub(crate) type Queue = mpsc::UnboundedSender<(Bytes, oneshot::Sender<()>)>;
 
 /// The baseline: a thread that writes what waits, syncs, and answers. It ends with the last sender.
-fn raw(path: &Path) -> Result<Queue> {
+pub(crate) fn raw(path: &Path) -> Result<Queue> {
     let mut file = File::create(path)?;
     let (queue, mut waiting) = mpsc::unbounded_channel::<(Bytes, oneshot::Sender<()>)>();
     std::thread::spawn(move || -> io::Result<()> {
@@ -105,6 +96,22 @@ fn raw(path: &Path) -> Result<Queue> {
     Ok(queue)
 }
 
+/// Has every step of the loops append so many bytes.
+pub(crate) fn appender(
+    queue: &Queue,
+    bytes: usize,
+) -> impl Fn(u64, u64) -> Step + Clone + Send + 'static {
+    let (queue, bytes) = (queue.clone(), Bytes::from(vec![7; bytes]));
+    move |_, _| {
+        let (queue, bytes) = (queue.clone(), bytes.clone());
+        Box::pin(async move {
+            let (answer, done) = oneshot::channel();
+            queue.send((bytes, answer)).map_err(|_| anyhow!("the raw writer has ended"))?;
+            Ok(done.await?)
+        })
+    }
+}
+
 /// How long it takes to append one checkpoint's bytes to a file and sync it.
 pub(crate) async fn syncs(path: &Path, bytes: usize, count: usize) -> Result<Latencies> {
     let path = path.to_owned();
@@ -124,7 +131,7 @@ pub(crate) async fn syncs(path: &Path, bytes: usize, count: usize) -> Result<Lat
 }
 
 /// Ids in the order in which the executions start, as those of the engine are.
-fn id(seed: u64, client: u64, execution: u64) -> Id {
+pub(crate) fn id(seed: u64, client: u64, execution: u64) -> Id {
     let mut id = [0; 16];
     id[..2].copy_from_slice(&seed.to_be_bytes()[6..]);
     id[2..8].copy_from_slice(&execution.to_be_bytes()[2..]);

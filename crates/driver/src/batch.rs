@@ -6,6 +6,9 @@ use durastack_clock::Timestamp;
 use durastack_engine::{Dialect, Execution, Record, Stash, Status};
 use durastack_store::{Append, Batch, Blob, Record as Stored, Row};
 
+/// Room for a record as most are.
+const RECORD_BYTES: usize = 256;
+
 pub(crate) fn owes<D: Dialect>(execution: &Execution<D>) -> bool {
     execution.life.end_hidden || !execution.owed().is_empty()
 }
@@ -22,10 +25,7 @@ pub(crate) fn batch_of<D: Dialect>(
     let id = life.id.bytes();
     let mut batch = Batch::default();
     if !records.is_empty() {
-        let stored =
-            |record: &Record<D>| Stored { event_id: record.event_id, data: record.encode().into() };
-        let records: Vec<_> = records.iter().map(stored).collect();
-        batch.appends.push(Append { execution: id, expected: before, records });
+        batch.appends.push(Append { execution: id, expected: before, records: stored(records) });
     }
     let changes_row = |record: &Record<D>| {
         use durastack_engine::{Event::Life, LifeEvent};
@@ -52,6 +52,23 @@ pub(crate) fn batch_of<D: Dialect>(
         });
     }
     batch
+}
+
+/// The records as the store takes them. They share one buffer: each in its own would be made on one thread and freed on
+/// another, which costs about as much as writing it.
+fn stored<D: Dialect>(records: &[Record<D>]) -> Vec<Stored> {
+    let mut buffer = Vec::with_capacity(records.len() * RECORD_BYTES);
+    let mut ends = Vec::with_capacity(records.len());
+    for record in records {
+        record.encode_into(&mut buffer);
+        ends.push(buffer.len());
+    }
+    let (buffer, mut from) = (Bytes::from(buffer), 0);
+    let each = |(record, end): (&Record<D>, usize)| Stored {
+        event_id: record.event_id,
+        data: buffer.slice(std::mem::replace(&mut from, end)..end),
+    };
+    records.iter().zip(ends).map(each).collect()
 }
 
 pub(crate) fn batch_bytes(batch: &Batch) -> usize {

@@ -107,6 +107,17 @@ impl<D: Dialect> Record<D> {
     /// Never for events of a sound dialect: they serialize to JSON.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.encode_into(&mut bytes);
+        bytes
+    }
+
+    /// Appends the bytes to store, as [`Record::encode`] gives them: the records of one batch share one buffer.
+    ///
+    /// # Panics
+    ///
+    /// As [`Record::encode`].
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
         let written = Written {
             v: FORMAT,
             dialect: D::NAME,
@@ -114,7 +125,7 @@ impl<D: Dialect> Record<D> {
             event_id: self.event_id,
             event: &self.event,
         };
-        serde_json::to_vec(&written).expect("journal events serialize to JSON")
+        serde_json::to_writer(bytes, &written).expect("journal events serialize to JSON");
     }
 
     /// Reads what [`Record::encode`] wrote.

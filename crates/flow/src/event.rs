@@ -8,6 +8,7 @@ use durastack_clock::Timestamp;
 use durastack_names::ExecutionId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Where an event belongs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,16 +29,19 @@ pub enum Event {
         /// Where.
         head: Head,
         /// The surrounding input.
-        input: Value,
+        #[serde(with = "shared")]
+        input: Arc<Value>,
         /// The surrounding local.
-        local: Value,
+        #[serde(with = "shared")]
+        local: Arc<Value>,
     },
     /// A step that is no task runs.
     StepStarted {
         /// Where.
         head: Head,
         /// Its input.
-        input: Value,
+        #[serde(with = "shared")]
+        input: Arc<Value>,
         /// What it does now.
         running: Running,
     },
@@ -60,7 +64,8 @@ pub enum Event {
         /// Where.
         head: Head,
         /// The surrounding local with the step's output in it.
-        local: Value,
+        #[serde(with = "shared")]
+        local: Arc<Value>,
         /// What follows.
         next: Next,
     },
@@ -69,7 +74,8 @@ pub enum Event {
         /// Where.
         head: Head,
         /// The step's input.
-        input: Value,
+        #[serde(with = "shared")]
+        input: Arc<Value>,
         /// The attempt, from 1.
         attempt: u64,
         /// What will be asked of whom.
@@ -233,6 +239,21 @@ pub enum Request {
     },
     /// Nothing: it would be refused.
     Unfit(Failure),
+}
+
+/// Data that an event has in common with the state, written as if it were its own. (Serde's own way is a feature that
+/// every crate would be built with.)
+mod shared {
+    use super::{Arc, Value};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(data: &Arc<Value>, to: S) -> Result<S::Ok, S::Error> {
+        data.as_ref().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<Value>, D::Error> {
+        Value::deserialize(from).map(Arc::new)
+    }
 }
 
 impl Event {

@@ -83,8 +83,8 @@ fn failure_detail(failure: &Failure) -> Value {
 
 fn work(view: &HistoryView<'_>, event: &Event) -> Value {
     match event {
-        Event::StepEntered { input, local, .. } => json!({ "input": input, "local": local }),
-        Event::StepStarted { input, .. } => json!({ "input": input }),
+        Event::StepEntered { input, local, .. } => json!({ "input": **input, "local": **local }),
+        Event::StepStarted { input, .. } => json!({ "input": **input }),
         Event::StepSucceeded { output, .. }
         | Event::TaskSubmitted { output, .. }
         | Event::TaskSucceeded { output, .. } => json!({ "output": output }),
@@ -92,7 +92,7 @@ fn work(view: &HistoryView<'_>, event: &Event) -> Value {
         | Event::TaskSubmitFailed { failure, .. }
         | Event::TaskFailed { failure, .. }
         | Event::TaskTimedOut { failure, .. } => failure_detail(failure),
-        Event::StepExited { local, .. } => json!({ "local": local }),
+        Event::StepExited { local, .. } => json!({ "local": **local }),
         Event::TaskScheduled { head, input, .. } => scheduled(view, &head.step, input),
         Event::TaskStarted { .. } => json!({}),
         Event::BranchEntered { index, input, .. }

@@ -5,12 +5,12 @@ use crate::{
     event::{Event, Head, Next, Running},
     failure::Failure,
     mapping::{self, Context, DATA_BYTES_MAX, Mappings, json_bytes, merge, too_large},
-    state::{Ahead, Flow, Leave, MAIN, Several, Stage, Strand, empty},
+    state::{Ahead, Data, Flow, Leave, MAIN, Several, Stage, Strand, empty},
     token::{TaskToken, foreign},
 };
 use durastack_clock::{Entropy, Timestamp};
 use durastack_engine::{Life, Outcome, Payload};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{sync::Arc, time::Duration};
 
 /// The most events that one execution may have, its end included. Source: the vendor's page on limits.
@@ -78,7 +78,8 @@ impl Flow {
         let steps = self.steps();
         let first = steps.step(crate::definition::Sequence::FLOW.first());
         let head = Head { strand: MAIN, step: first.name.clone(), schedule: self.shown };
-        Move::Event(Event::StepEntered { head, input, local: empty() })
+        let (input, local) = (Arc::new(input), Arc::new(empty()));
+        Move::Event(Event::StepEntered { head, input, local })
     }
 
     fn flow_input(&self, life: &Life) -> Result<Value, Trouble> {
@@ -123,8 +124,8 @@ impl Flow {
         match &strand.stage {
             Stage::Between(Ahead::Step(place)) => Some(Move::Event(Event::StepEntered {
                 head: head(id, strand, steps.step(*place)),
-                input: (*strand.frame().input).clone(),
-                local: (*strand.frame().local).clone(),
+                input: Arc::clone(&strand.frame().input),
+                local: Arc::clone(&strand.frame().local),
             })),
             Stage::Between(Ahead::EndOfList | Ahead::EndOfStrand) => {
                 self.end_list(id, strand, world.life)
@@ -253,7 +254,7 @@ impl Flow {
         step: &Step,
         life: &Life,
         token: Option<TaskToken>,
-    ) -> Result<Value, Trouble> {
+    ) -> Result<Data, Trouble> {
         let frame = strand.frame();
         let input = match &step.input_mappings {
             Some(mappings) => {
@@ -265,9 +266,10 @@ impl Flow {
                     Arc::new(locals.fold(empty(), |all, local| merge(&all, local)))
                 };
                 let context = self.context(life, token);
-                mappings.evaluate(mapping::Data { input: &frame.input, local: &local, context })?
+                let data = mapping::Data { input: &frame.input, local: &local, context };
+                Arc::new(mappings.evaluate(data)?)
             }
-            None => merge(&frame.input, &frame.local),
+            None => merge_shared(&frame.input, &frame.local),
         };
         check(&[&input], "input")?;
         Ok(input)
@@ -379,10 +381,20 @@ pub(crate) fn head(id: u64, strand: &Strand, step: &Step) -> Head {
 /// The step is left, and its output becomes part of what surrounds it.
 pub(crate) fn exit(head: Head, strand: &Strand, output: &Value, next: Next) -> Event {
     let frame = strand.frame();
-    let local = merge(&frame.local, output);
+    let local = merge_shared(&frame.local, output);
     match check(&[&frame.input, &local], "data after the step") {
         Ok(()) => Event::StepExited { head, local, next },
         Err(trouble) => Event::StepFailed { head, failure: Failure::runtime(trouble) },
+    }
+}
+
+/// As [`merge`]; nothing is copied where nothing is added.
+fn merge_shared(first: &Data, second: &Value) -> Data {
+    let adds_nothing = second.as_object().is_none_or(Map::is_empty);
+    if adds_nothing && first.is_object() {
+        Arc::clone(first)
+    } else {
+        Arc::new(merge(first, second))
     }
 }
 

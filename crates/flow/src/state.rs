@@ -307,12 +307,12 @@ impl Flow {
         match event {
             Event::StepEntered { input, .. } => {
                 if !begun {
-                    strand.frame_mut().input = Arc::new(input.clone());
+                    strand.frame_mut().input = Arc::clone(input);
                 }
                 strand.stage = Stage::Entered { place, event: id };
             }
             Event::StepStarted { input, running, .. } => {
-                strand.start(id, place, Arc::new(input.clone()), running, steps);
+                strand.start(id, place, Arc::clone(input), running, steps);
             }
             Event::StepSucceeded { output, .. } => {
                 let leave = strand.leave(place, steps);
@@ -320,7 +320,7 @@ impl Flow {
                 strand.stage = Stage::Done { place, output: output.clone(), leave };
             }
             Event::StepExited { local, next, .. } => {
-                strand.frame_mut().local = Arc::new(local.clone());
+                strand.frame_mut().local = Arc::clone(local);
                 strand.stage = Stage::Between(match next {
                     Next::Step(name) => steps.place(name).map_or(Ahead::EndOfList, Ahead::Step),
                     Next::EndOfList => Ahead::EndOfList,
@@ -346,7 +346,7 @@ impl Flow {
                 entered,
                 scheduled: id,
                 number: *attempt,
-                input: Arc::new(input.clone()),
+                input: Arc::clone(input),
                 request: request.clone(),
                 timeout: None,
                 retries,

@@ -6,8 +6,8 @@ use durastack_flow::{
     Definition, Event, Failure, Flow, FunctionTarget, Head, Next, Request, Running, Then,
 };
 use durastack_names::ExecutionId;
-use serde_json::json;
-use std::{fs, path::PathBuf};
+use serde_json::{Value, json};
+use std::{fs, path::PathBuf, sync::Arc};
 
 const AT: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
@@ -15,12 +15,17 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/journal/v1/flow")
 }
 
+fn data() -> Value {
+    json!({ "amount": 9.5, "tags": ["a"] })
+}
+
 fn work_examples() -> Vec<(&'static str, Event)> {
     let head = || Head { strand: 4, step: "pay".into(), schedule: 7 };
     let failure = || Failure { error: "CardDeclined".into(), cause: "no funds".into() };
-    let input = || json!({ "amount": 9.5, "tags": ["a"] });
+    let input = || Arc::new(data());
     let started = |running| Event::StepStarted { head: head(), input: input(), running };
-    let exited = |next| Event::StepExited { head: head(), local: json!({ "a": 1 }), next };
+    let exited =
+        |next| Event::StepExited { head: head(), local: Arc::new(json!({ "a": 1 })), next };
     let scheduled =
         |request| Event::TaskScheduled { head: head(), input: input(), attempt: 2, request };
     let failed = |then| Event::TaskFailed { head: head(), failure: failure(), then };
@@ -40,7 +45,10 @@ fn work_examples() -> Vec<(&'static str, Event)> {
         request_id: "00000000-0000-4000-8000-000000000000".into(),
     };
     vec![
-        ("StepEntered", Event::StepEntered { head: head(), input: input(), local: json!({}) }),
+        (
+            "StepEntered",
+            Event::StepEntered { head: head(), input: input(), local: Arc::new(json!({})) },
+        ),
         ("StepStarted-plain", started(Running::Plain)),
         ("StepStarted-wait", started(Running::Wait { until: AT })),
         ("StepStarted-choice", started(Running::Choice { way: Some(1) })),
@@ -69,9 +77,9 @@ fn work_examples() -> Vec<(&'static str, Event)> {
             "TaskTimedOut",
             Event::TaskTimedOut { head: head(), failure: failure(), then: Then::Fail },
         ),
-        ("BranchEntered", Event::BranchEntered { head: head(), index: 1, input: input() }),
+        ("BranchEntered", Event::BranchEntered { head: head(), index: 1, input: data() }),
         ("BranchExited", Event::BranchExited { head: head(), index: 1, local: json!({ "a": 1 }) }),
-        ("IterationEntered", Event::IterationEntered { head: head(), index: 2, input: input() }),
+        ("IterationEntered", Event::IterationEntered { head: head(), index: 2, input: data() }),
         (
             "IterationExited",
             Event::IterationExited { head: head(), index: 2, local: json!({ "a": 1 }) },
