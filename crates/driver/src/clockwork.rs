@@ -7,11 +7,10 @@ use durastack_store::{Batch, Change, Expect, Store, StoreError};
 use std::{error::Error, pin::Pin, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
-/// Something that a driver does, whatever its dialect.
-pub(crate) type Pending<T> =
-    Pin<Box<dyn Future<Output = Result<T, Box<dyn Error + Send + Sync>>> + Send>>;
+/// Something that a [`Timed`] does, whatever its dialect.
+pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Box<dyn Error + Send + Sync>>> + Send>>;
 
-/// A driver, as the clock sees it.
+/// A driver, or a queue of something else that becomes due, as the clock sees it.
 pub trait Timed: Send + Sync + 'static {
     /// Its next deadline.
     fn next(self: Arc<Self>) -> Pending<Option<Next>>;
@@ -25,13 +24,13 @@ pub trait Timed: Send + Sync + 'static {
     fn settled(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
-/// The next deadline of all executions.
+/// The next deadline.
 #[derive(Debug, Clone)]
 pub struct Next {
     /// When, in virtual time.
     pub at: Timestamp,
-    /// Whose.
-    pub execution: ExecutionId,
+    /// Whose, if it is an execution's.
+    pub execution: Option<ExecutionId>,
     /// What for, as the dialect's timer prints itself.
     pub purpose: String,
 }
@@ -128,7 +127,7 @@ impl Clockwork {
         Ok(Advanced { now: self.clock.now(), delivered, running: self.running() })
     }
 
-    /// The next deadline of all executions, if there is one.
+    /// The next deadline of all, if there is one.
     ///
     /// # Errors
     ///

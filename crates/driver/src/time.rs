@@ -185,7 +185,7 @@ impl<D: Dialect> Timed for Driver<D> {
             let purpose =
                 self.read(id, |e| e.next_deadline().map(|(_, timer)| format!("{timer:?}"))).await;
             let purpose = purpose.ok().flatten().unwrap_or_default();
-            Ok(Some(Next { at: Timestamp::from_millis(at), execution: id, purpose }))
+            Ok(Some(Next { at: Timestamp::from_millis(at), execution: Some(id), purpose }))
         })
     }
 

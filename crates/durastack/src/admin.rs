@@ -66,7 +66,7 @@ async fn show_clock(clockwork: &Clockwork) -> Response<Bytes> {
         Err(error) => return failed(&error),
     };
     let next = next.map(|next| {
-        json!({ "at": next.at.iso(), "execution": next.execution.to_string(), "purpose": next.purpose })
+        json!({ "at": next.at.iso(), "execution": next.execution.map(|id| id.to_string()), "purpose": next.purpose })
     });
     respond(
         StatusCode::OK,
@@ -109,7 +109,7 @@ async fn advance(clockwork: &Clockwork, body: &Bytes) -> Response<Bytes> {
                 "running": turned.running,
                 "next": next.map(|next| json!({
                     "at": next.at.iso(),
-                    "execution": next.execution.to_string(),
+                    "execution": next.execution.map(|id| id.to_string()),
                     "purpose": next.purpose,
                 })),
             }),
