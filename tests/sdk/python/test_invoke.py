@@ -179,7 +179,8 @@ def test_retries_of_an_event_come_with_the_clock(fresh_server, name, tmp_path):
     invoke_failing_event(fresh_server, name, file)
     waiting = fresh_server.admin("GET", "clock")[1]["next"]
     assert (waiting["execution"], waiting["purpose"]) == (None, f"event invoke of '{name}', attempt 2 of 3")
-    for by, count, then in (("61s", 2, f"event invoke of '{name}', attempt 3 of 3"), ("121s", 3, None), ("1d", 3, None)):
+    third = f"event invoke of '{name}', attempt 3 of 3"
+    for by, count, then in (("61s", 2, third), ("121s", 3, None), ("1d", 3, None)):
         fresh_server.advance(by)
         assert len(lines_of(file)) == count
         waiting = fresh_server.admin("GET", "clock")[1]["next"]
