@@ -7,11 +7,10 @@ use durastack_store::{Batch, Change, Expect, Store, StoreError};
 use std::{error::Error, pin::Pin, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
-/// Something that a driver does, whatever its dialect.
-pub(crate) type Pending<T> =
-    Pin<Box<dyn Future<Output = Result<T, Box<dyn Error + Send + Sync>>> + Send>>;
+/// Something that a [`Timed`] does, whatever its dialect.
+pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Box<dyn Error + Send + Sync>>> + Send>>;
 
-/// A driver, as the clock sees it.
+/// A driver, or a queue of something else that becomes due, as the clock sees it.
 pub trait Timed: Send + Sync + 'static {
     /// Its next deadline.
     fn next(self: Arc<Self>) -> Pending<Option<Next>>;
@@ -25,16 +24,16 @@ pub trait Timed: Send + Sync + 'static {
     fn settled(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
-/// The next deadline of all executions.
+/// The next deadline.
 #[derive(Debug, Clone)]
 pub struct Next {
     /// When, in virtual time.
     pub at: Timestamp,
-    /// Whose.
-    pub execution: ExecutionId,
-    /// In which language of work, [`Dialect::NAME`](durastack_engine::Dialect::NAME).
+    /// Whose, if it is an execution's.
+    pub execution: Option<ExecutionId>,
+    /// In which language of work, [`Dialect::NAME`](durastack_engine::Dialect::NAME), or what else it belongs to.
     pub dialect: &'static str,
-    /// The execution's public name; names are unique within a function or flow only.
+    /// The public name of the execution, or of what else it is; unique within a function or flow only.
     pub name: String,
     /// What for, in the dialect's words.
     pub purpose: String,
@@ -132,7 +131,7 @@ impl Clockwork {
         Ok(Advanced { now: self.clock.now(), delivered, running: self.running() })
     }
 
-    /// The next deadline of all executions, if there is one.
+    /// The next deadline of all, if there is one.
     ///
     /// # Errors
     ///

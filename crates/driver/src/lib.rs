@@ -12,7 +12,7 @@ mod texts;
 mod time;
 
 pub use batch::status_number;
-pub use clockwork::{Advanced, ClockError, Clockwork, Next, Timed, stored_offset};
+pub use clockwork::{Advanced, ClockError, Clockwork, Next, Pending, Timed, stored_offset};
 pub use drive::{Ask, DriveError, Driver, NameClaim, Started};
 pub use perform::{Performed, World};
 pub use texts::Texts;

@@ -194,7 +194,7 @@ impl<D: Dialect> Timed for Driver<D> {
             // An execution that is gone by now leaves its deadline to be delivered in vain.
             let (name, purpose) = self.read(id, words).await.unwrap_or_default();
             let at = Timestamp::from_millis(at);
-            Ok(Some(Next { at, execution: id, dialect: D::NAME, name, purpose }))
+            Ok(Some(Next { at, execution: Some(id), dialect: D::NAME, name, purpose }))
         })
     }
 

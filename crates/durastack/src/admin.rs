@@ -82,7 +82,7 @@ async fn show_clock(clockwork: &Clockwork) -> Response<Bytes> {
 fn shown(next: &Next) -> Value {
     json!({
         "at": next.at.iso(),
-        "execution": next.execution.to_string(),
+        "execution": next.execution.map(|id| id.to_string()),
         "name": next.name,
         "purpose": next.purpose,
     })

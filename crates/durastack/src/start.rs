@@ -140,13 +140,14 @@ async fn serve(options: Options) -> Result<()> {
         clockwork: Arc::new(Clockwork::new(
             clock.clone(),
             store.clone(),
-            vec![driver.clone(), flows.clone()],
+            vec![driver.clone(), flows.clone(), lambda.clone()],
         )),
     };
     let edge = EdgeOptions { grace: GRACE, ..EdgeOptions::default() };
     let timekeepers = [
         interrupted.tasks.spawn(Arc::clone(&driver).keep_time()),
         interrupted.tasks.spawn(Arc::clone(&flows).keep_time()),
+        interrupted.tasks.spawn(Arc::clone(&lambda).keep_event_time()),
     ];
     announce(&options, &folder, address, &clock, resumed)?;
     durastack_edge::serve(listener, Arc::new(server), edge, stop).await;

@@ -2,6 +2,7 @@
 
 mod aliases;
 mod errors;
+mod events;
 mod functions;
 mod golden;
 mod versions;

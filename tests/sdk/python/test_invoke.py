@@ -155,6 +155,56 @@ def test_event(server, aws, name, tmp_path):
     wait_for((tmp_path / "ran").exists, "the function to run")
 
 
+def lines_of(path):
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def invoke_failing_event(server, function, file):
+    """Invokes as an event what writes a line and fails; returns when the first attempt is over."""
+    source = """
+def handler(event, context):
+    with open(event["file"], "a") as file:
+        print(context.aws_request_id, file=file)
+    raise ValueError("no good")
+"""
+    server.deploy(function, source, durable=False)
+    server.aws.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps({"file": str(file)}))
+    server.advance("0s")
+    assert len(lines_of(file)) == 1
+
+
+def test_retries_of_an_event_come_with_the_clock(fresh_server, name, tmp_path):
+    """Three attempts, the pauses are one and two minutes; `advance` returns when what is due has run."""
+    file = tmp_path / "ran"
+    invoke_failing_event(fresh_server, name, file)
+    waiting = fresh_server.admin("GET", "clock")[1]["next"]
+    assert (waiting["execution"], waiting["purpose"]) == (None, f"event invoke of '{name}', attempt 2 of 3")
+    third = f"event invoke of '{name}', attempt 3 of 3"
+    for by, count, then in (("61s", 2, third), ("121s", 3, None), ("1d", 3, None)):
+        fresh_server.advance(by)
+        assert len(lines_of(file)) == count
+        waiting = fresh_server.admin("GET", "clock")[1]["next"]
+        assert (waiting and waiting["purpose"]) == then
+    assert len(set(lines_of(file))) == 1, "all attempts have the request id of the invoke"
+
+
+def test_one_turn_of_the_clock_holds_all_retries_of_an_event(fresh_server, name, tmp_path):
+    file = tmp_path / "ran"
+    invoke_failing_event(fresh_server, name, file)
+    fresh_server.advance("10m")
+    assert len(lines_of(file)) == 3
+
+
+def test_a_restart_keeps_the_retries_of_an_event(fresh_server, name, tmp_path):
+    file = tmp_path / "ran"
+    invoke_failing_event(fresh_server, name, file)
+    before = fresh_server.admin("GET", "clock")[1]["next"]
+    fresh_server.restart()
+    assert fresh_server.admin("GET", "clock")[1]["next"] == before
+    fresh_server.advance("10m")
+    assert len(lines_of(file)) == 3
+
+
 def test_dry_run(server, aws, name, tmp_path):
     server.deploy(name, f"open({str(tmp_path / 'ran')!r}, 'w')\ndef handler(e, c): pass\n", durable=False)
     answer = aws.invoke(FunctionName=name, InvocationType="DryRun")
