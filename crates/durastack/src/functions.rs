@@ -1,6 +1,7 @@
 //! `[fc.functions.NAME]` in `durastack.toml`: the functions of Function Compute that flows may call.
 
 use anyhow::{Context, Result, bail};
+use durastack_runner::check_function_compute_runtime as check_runtime;
 use durastack_svc_fnf::{Code, LocalFunction, Made, Reply};
 use serde::Deserialize;
 use serde_json::Value;
@@ -63,7 +64,14 @@ impl FileFc {
     /// The functions, with the paths of their code made absolute from `base`.
     pub(crate) fn functions(self, base: &Path) -> Result<Vec<LocalFunction>> {
         let function = |(name, function): (String, FileFunction)| {
-            let made = function.made(base).with_context(|| format!("fc.functions.{name}"))?;
+            let entry = || format!("fc.functions.{name}");
+            if !LocalFunction::is_name(&name) {
+                bail!(
+                    "{}: an ARN holds no such name: it has no '/' and no ':', and is not empty",
+                    entry()
+                );
+            }
+            let made = function.made(base).with_context(entry)?;
             Ok(LocalFunction { name, made })
         };
         self.functions.into_iter().map(function).collect()
@@ -81,6 +89,14 @@ impl FileFunction {
                 Ok(Made::OfReplies(replies?))
             }
             (None, Some(runtime), Some(code)) => {
+                check_runtime(&runtime)?;
+                let handler = self.handler.unwrap_or_else(|| DEFAULT_HANDLER.to_owned());
+                if !handler
+                    .rsplit_once('.')
+                    .is_some_and(|(file, name)| !file.is_empty() && !name.is_empty())
+                {
+                    bail!("the handler '{handler}' is not of the form 'file.function'");
+                }
                 let folder = base.join(code);
                 let folder = folder
                     .canonicalize()
@@ -94,7 +110,7 @@ impl FileFunction {
                 }
                 Ok(Made::OfCode(Code {
                     runtime,
-                    handler: self.handler.unwrap_or_else(|| DEFAULT_HANDLER.to_owned()),
+                    handler,
                     folder,
                     environment: self.environment,
                     timeout,
@@ -170,6 +186,10 @@ mod tests {
             "[functions.bad]\nruntime = 'python3.10'",
             "[functions.bad]\nruntime = 'python3.10'\ncode = 'nowhere'",
             "[functions.bad]\nruntime = 'python3.10'\ncode = 'src'\ntimeout = 0",
+            "[functions.bad]\nruntime = 'python2.7'\ncode = 'src'",
+            "[functions.bad]\nruntime = 'python3.10'\ncode = 'src'\nhandler = 'handler'",
+            "[functions.bad]\nruntime = 'python3.10'\ncode = 'src'\nhandler = ''",
+            "[functions.bad]\nruntime = 'python3.10'\ncode = 'src'\nhandler = 'index.'",
             "[functions.bad]\nreplies = []",
             "[[functions.bad.replies]]\nstatus = 302",
             "[[functions.bad.replies]]\nbody = ''\nresult = 1",
@@ -179,5 +199,11 @@ mod tests {
             assert!(error.starts_with("fc.functions.bad: "), "{error}");
         }
         assert!(read("[functions.bad]\nreply = 1").is_err());
+        let runtime = read("[functions.f]\nruntime = 'java11'\ncode = 'src'").unwrap_err();
+        assert!(format!("{runtime:#}").contains("cannot run 'java11' for Function Compute"));
+        for name in ["", "a/b", "a:b"] {
+            let error = read(&format!("[functions.'{name}']\nreplies = [{{}}]")).unwrap_err();
+            assert!(error.to_string().starts_with(&format!("fc.functions.{name}: ")), "{error}");
+        }
     }
 }

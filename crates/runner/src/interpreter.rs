@@ -66,6 +66,16 @@ impl Language {
     }
 }
 
+/// Whether functions of Function Compute with this runtime can run here. That the interpreter is on this machine shows
+/// when one starts.
+///
+/// # Errors
+///
+/// [`Refusal::FunctionComputeRuntime`].
+pub fn check_function_compute_runtime(runtime: &str) -> Result<(), Refusal> {
+    Language::of_function_compute(runtime).map(|_| ())
+}
+
 /// A program that runs user code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Interpreter {

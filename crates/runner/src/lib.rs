@@ -39,4 +39,5 @@ pub use function::{
     Credentials, EnvironmentKey, Finished, Function, Invocation, LineKind, LogFormat, LogLine,
     Logs, Outcome, Refusal,
 };
+pub use interpreter::check_function_compute_runtime;
 pub use runner::{INIT_MAX, Runner, Settings, StartError};

@@ -1,7 +1,7 @@
 //! The functions of Function Compute that tasks may call: declared in the configuration, each as code in a folder or as
 //! replies that are given in turn.
 
-use durastack_flow::{Failure, FunctionAnswer};
+use durastack_flow::{Failure, FunctionAnswer, is_function_name};
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
@@ -16,6 +16,14 @@ pub struct LocalFunction {
     pub name: String,
     /// What answers.
     pub made: Made,
+}
+
+impl LocalFunction {
+    /// Whether an ARN in a flow can name a function so.
+    #[must_use]
+    pub fn is_name(text: &str) -> bool {
+        is_function_name(text)
+    }
 }
 
 /// What answers for a function.
