@@ -7,7 +7,7 @@ import flows
 import workflows
 from botocore.exceptions import BotoCoreError, ClientError
 from darabonba.exceptions import UnretryableException
-from fnf import Tea, assert_sound, types
+from fnf import ByHand, Tea, assert_sound, types
 from harness import wait_for
 
 FLAGS = ["--processes", "4", "--function-logs", "off"]
@@ -34,7 +34,7 @@ STEPS = [
 
 def test_two_hundred_of_each(fresh_server, tmp_path):
     server = fresh_server
-    fnf = Tea(server)
+    fnf, look = Tea(server), ByHand(server)
     server.deploy("lambda", workflows.WAIT)
     greet = {"log": "$input.log", "word": "$context.execution.name"}
     pause = "  - {type: wait, name: pause, duration: $.seconds}\n  - {type: succeed, name: rested}\n"
@@ -57,7 +57,7 @@ def test_two_hundred_of_each(fresh_server, tmp_path):
     wait_for(lambda: len(arns) >= COUNT // 2, "half of them to be started", seconds=60)
     server.kill9()
     server.start()
-    starting.join(timeout=90)
+    starting.join(timeout=180)
     assert len(arns) == COUNT
 
     pending = list(arns.values())
@@ -70,13 +70,13 @@ def test_two_hundred_of_each(fresh_server, tmp_path):
             pending.pop()
         return len(set(log.read_text(encoding="utf-8").split())) == COUNT
 
-    wait_for(wait, "all of them to wait", seconds=90)
+    wait_for(wait, "all of them to wait", seconds=180)
     for name in arns:
-        fnf.event("flow", name, "StepStarted", "pause")
+        look.event("flow", name, "StepStarted", "pause")
     server.advance(f"{SECONDS}s")
     for name, arn in arns.items():
-        assert fnf.output("flow", name) == {name: True}
-        events = fnf.history("flow", name)
+        assert look.output("flow", name) == {name: True}
+        events = look.history("flow", name)
         assert types(events) == STEPS
         assert_sound(events)
         server.wait_for_end(arn, seconds=90)
