@@ -115,6 +115,28 @@ def test_in_a_step(fresh_server, tmp_path):
     assert lines_of(log).count("slow") == 2
 
 
+def test_in_a_step_that_must_not_run_twice(fresh_server, tmp_path):
+    """It is not run again: the SDK reports it as interrupted, in its first attempt."""
+    server, log = fresh_server, tmp_path / "log"
+    server.deploy("once", workflows.ONCE, env={"MARKER": str(log)})
+    arn = server.start_execution("once", {"log": str(log), "seconds": 60})
+    wait_for(lambda: "slow" in lines_of(log), "the step to run")
+    crash(server, str(log))
+    server.start()
+    events = server.wait_for_end(arn)
+    assert types(events) == [
+        "ExecutionStarted",
+        "StepStarted",
+        "StepFailed",
+        "InvocationCompleted",
+        "ExecutionFailed",
+    ]
+    failed = details(events[2])
+    assert failed["RetryDetails"] == {"CurrentAttempt": 1}
+    assert "interrupted" in str(failed["Error"]["Payload"]).lower()
+    assert lines_of(log) == ["slow"]
+
+
 def test_in_a_wait(fresh_server, tmp_path):
     server, log = fresh_server, tmp_path / "log"
     server.deploy("wait", workflows.WAIT)

@@ -3,7 +3,7 @@
 HEAD = """
 import json, os, time
 from aws_durable_execution_sdk_python import durable_execution
-from aws_durable_execution_sdk_python.config import CallbackConfig, Duration, StepConfig
+from aws_durable_execution_sdk_python.config import CallbackConfig, Duration, StepConfig, StepSemantics
 from aws_durable_execution_sdk_python.retries import RetryPresets
 
 def seconds(number):
@@ -100,6 +100,20 @@ def handler(event, context):
         note(event, "woke")
         return "done"
     return context.step(slow, name="slow", config=StepConfig(retry_strategy=RetryPresets.none()))
+"""
+)
+
+# A step that must not run twice, and is under way for event["seconds"].
+ONCE = (
+    HEAD
+    + """
+@durable_execution
+def handler(event, context):
+    def slow(_):
+        note(event, "slow")
+        time.sleep(event["seconds"])
+    config = StepConfig(step_semantics=StepSemantics.AT_MOST_ONCE_PER_RETRY, retry_strategy=RetryPresets.none())
+    return context.step(slow, name="slow", config=config)
 """
 )
 
