@@ -1,6 +1,5 @@
 """Fixtures: a server per module, or one per test where the test kills it."""
 
-import os
 import re
 
 import fc
@@ -8,7 +7,7 @@ import flows
 import pytest
 import workflows
 from fnf import ByHand, Core, Tea
-from harness import NODE_FOLDER, Server
+from harness import NODE_FOLDER, Server, absent
 
 SERVERS = pytest.StashKey[list]()
 
@@ -55,9 +54,7 @@ def name(request):
 def node_modules():
     """Skips where the durable SDK for JavaScript is not installed (npm ci in tests/sdk/node)."""
     if not (NODE_FOLDER / "node_modules" / "@aws" / "durable-execution-sdk-js").is_dir():
-        if os.environ.get("CI"):
-            pytest.fail("run npm ci in tests/sdk/node first")
-        pytest.skip("run npm ci in tests/sdk/node first")
+        absent("run npm ci in tests/sdk/node first")
 
 
 @pytest.fixture(params=["python", "node"])

@@ -18,6 +18,7 @@ import zipfile
 from pathlib import Path
 
 import boto3
+import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -65,6 +66,13 @@ def wait_for(predicate, what, seconds=PATIENCE_SECONDS):
             return found
         assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
         time.sleep(0.05)
+
+
+def absent(what):
+    """A test cannot run for want of something: a reason to skip by hand, but a failure where everything is installed."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
 
 
 def zipped(code):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import workflows
-from harness import REGION, ROLE, wait_for, zipped
+from harness import REGION, ROLE, absent, wait_for, zipped
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def cli(server, tmp_path_factory):
     beside = Path(sys.executable).parent / "aws"
     program = str(beside) if beside.exists() else shutil.which("aws")
     if program is None:
-        pytest.skip("the AWS CLI is not installed")
+        absent("the AWS CLI is not installed")
     home = tmp_path_factory.mktemp("home")
     environment = {
         "PATH": os.environ["PATH"],

@@ -17,7 +17,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from harness import ORDER, REGION, ROLE, SAMPLES, Server, error_of, processes_with, wait_for
+from harness import ORDER, REGION, ROLE, SAMPLES, Server, absent, error_of, processes_with, wait_for
 from signing import send, signed
 
 KINDS = """
@@ -405,7 +405,7 @@ def test_many_at_once(aws, kinds):
 @pytest.fixture(scope="module")
 def needs_node():
     if shutil.which("node") is None:
-        pytest.skip("node is not on the PATH")
+        absent("node is not on the PATH")
 
 
 def test_node(server, aws, name, needs_node):
